@@ -1,0 +1,5 @@
+"""``python -m emojudge`` is the ``emojudge`` command."""
+
+from emojudge.cli import main
+
+main()

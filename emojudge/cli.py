@@ -1,0 +1,282 @@
+"""The command line: parse, call, print. Rooms are imported inside commands, so help stays quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emojudge import __version__
+from emojudge.errors import EmojudgeError, UsageError
+
+if TYPE_CHECKING:
+    from emojudge.config_file import LoadedConfig
+    from emojudge.deploy.replacer import CoreModelReplacer
+
+PHASES = ("discover", "ai-judge", "human-judge", "rank", "deploy", "full")
+
+app = typer.Typer(
+    name="emojudge",
+    help="Find the quantized rung of a companion model that still feels right, and promote it.",
+    no_args_is_help=False,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+deploy_app = typer.Typer(
+    help="Adopt, replace, back up and roll back the core.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+config_app = typer.Typer(
+    help="The config's schema, and its errors.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(deploy_app, name="deploy")
+app.add_typer(config_app, name="config")
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", help="phase2_config.json, or the folder that holds it.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", help="More log, and tracebacks with errors.")
+]
+PromptsOption = Annotated[
+    int | None, typer.Option("--prompts", min=1, help="Use only so many prompts.")
+]
+
+
+def say(text: str) -> None:
+    """A message for people: stderr, so that stdout carries only results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def result(value: Any, as_json: bool, lines: list[str]) -> None:
+    """Print a command's result."""
+    if as_json:
+        import json
+
+        print(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        for line in lines:
+            print(line)
+
+
+def load(config: Path, prompts: int | None = None) -> LoadedConfig:
+    """The config, with warnings shown and ``--prompts`` applied."""
+    from emojudge.cli_support import load_for_command
+
+    loaded = load_for_command(config, prompts)
+    for warning in loaded.warnings:
+        say(f"warning: {warning}")
+    return loaded
+
+
+def at_terminal() -> bool:
+    """Whether a person can answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Without a command: open the workstation on the study in this folder."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        from emojudge.cli_support import open_workstation_here
+
+        open_workstation_here()
+
+
+@app.command()
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="No terminal: run, report.")] = False,
+    prompts: PromptsOption = None,
+    out: Annotated[Path, typer.Option("--out", help="The study's folder.")] = Path("emojudge-demo"),
+    verbose: VerboseOption = False,
+) -> None:
+    """A complete study on real small models, with the F16 as the current core."""
+    from emojudge.cli_support import run_demo
+
+    run_demo(out, prompts, headless=headless, verbose=verbose)
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path()) -> None:
+    """Write a config and the bundled prompt set."""
+    from emojudge.pipeline import setup
+
+    file = setup.init(folder)
+    say(f"Wrote {file}. Set candidate_dir in it to your GGUF files, then run `emojudge`.")
+
+
+@app.command()
+def run(
+    config: ConfigOption = Path(),
+    phase: Annotated[str, typer.Option("--phase", help=", ".join(PHASES))] = "full",
+    headless: Annotated[bool, typer.Option("--headless", help="No terminal screens.")] = False,
+    prompts: PromptsOption = None,
+    force: Annotated[
+        str | None, typer.Option("--force", help="Deploy in spite of open gates: the reason.")
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """The workflow, or one phase of it."""
+    from emojudge.cli_support import run_study
+
+    if phase not in PHASES:
+        raise UsageError(f"There is no phase {phase!r}; there are {', '.join(PHASES)}.")
+    loaded = load(config, prompts)
+    run_study(loaded, phase, headless=headless or not at_terminal(), force=force, verbose=verbose)
+
+
+@app.command()
+def rate(
+    config: ConfigOption = Path(),
+    rater: Annotated[str | None, typer.Option("--rater", help="Your name as a rater.")] = None,
+) -> None:
+    """Straight to rating."""
+    from emojudge.cli_support import open_workstation
+
+    if not at_terminal():
+        raise UsageError("Rating needs a terminal; run `emojudge rate` in one.")
+    open_workstation(load(config), screen="rate", rater=rater)
+
+
+@app.command()
+def quantize(
+    source: Annotated[Path, typer.Argument(help="The GGUF to start from.")],
+    types: Annotated[str, typer.Option("--types", help="Comma-separated, e.g. Q8_0,Q5_0,Q4_0.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder for the new model folders.")],
+    imatrix: Annotated[Path | None, typer.Option("--imatrix", help="Importance matrix.")] = None,
+) -> None:
+    """Make a ladder in the Pass 1 layout with llama.cpp's quantizer."""
+    from emojudge.cli_support import run_quantize
+
+    for folder in run_quantize(source, types, out, imatrix):
+        print(folder)
+
+
+@app.command()
+def report(
+    config: ConfigOption = Path(),
+    html: Annotated[bool, typer.Option("--html", help="Also write the HTML page.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Reports again from what is stored."""
+    from emojudge.cli_support import rewrite_report
+
+    written = rewrite_report(load(config), html=html)
+    files = {"report": written.report, "comparisons": written.comparisons, "html": written.html}
+    named = {name: str(file) for name, file in files.items() if file is not None}
+    result(named, as_json, list(named.values()))
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """The JSON Schema of phase2_config.json."""
+    from emojudge.config import json_schema
+
+    result(json_schema(), True, [])
+
+
+@config_app.command("check")
+def config_check(file: Annotated[Path, typer.Argument(metavar="[F]")] = Path()) -> None:
+    """Check a config; every error with line and column."""
+    loaded = load(file)
+    say(f"{loaded.file} is sound.")
+
+
+def _replacer(config: Path) -> CoreModelReplacer:
+    from emojudge.pipeline.deploying import replacer_for
+
+    return replacer_for(load(config))
+
+
+@deploy_app.command("validate")
+def deploy_validate(path: Path, config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """Check a model's structure and size; exit 1 if it would be refused."""
+    gates = _replacer(config).validate(path)
+    lines = [f"{gate.status.mark} {gate.name}: {gate.reason}" for gate in gates]
+    result([gate.model_dump(mode="json") for gate in gates], as_json, lines)
+    if any(gate.status != "pass" for gate in gates):
+        raise typer.Exit(1)
+
+
+@deploy_app.command("adopt")
+def deploy_adopt(path: Path, config: ConfigOption = Path()) -> None:
+    """Take over the core in use as the first generation."""
+    generation = _replacer(config).adopt(path, path.stem)
+    say(f"Generation {generation.number}: {generation.manifest.model_path}")
+
+
+@deploy_app.command("replace")
+def deploy_replace(
+    path: Path,
+    config: ConfigOption = Path(),
+    force: Annotated[str | None, typer.Option("--force", help="Why, without a study.")] = None,
+) -> None:
+    """Make a model the core."""
+    from emojudge.deploy.replacer import Incoming
+
+    generation = _replacer(config).replace(Incoming(path=path, name=path.stem), force=force)
+    say(f"Core is now generation {generation.number}: {generation.manifest.model_path}")
+
+
+@deploy_app.command("backup")
+def deploy_backup(
+    config: ConfigOption = Path(),
+    label: Annotated[str, typer.Option("--label", help="What to call it.")] = "by hand",
+) -> None:
+    """Pin the current core."""
+    backup = _replacer(config).backup(label)
+    say(f"{backup.backup_id} keeps generation {backup.generation}.")
+
+
+@deploy_app.command("restore")
+def deploy_restore(backup: str, config: ConfigOption = Path()) -> None:
+    """Make a backup's generation current."""
+    generation = _replacer(config).restore_backup(backup)
+    say(f"Core is now generation {generation.number}: {generation.manifest.name}")
+
+
+@deploy_app.command("rollback")
+def deploy_rollback(config: ConfigOption = Path()) -> None:
+    """Go back to the core before the last change."""
+    generation = _replacer(config).rollback()
+    say(f"Core is now generation {generation.number}: {generation.manifest.name}")
+
+
+@deploy_app.command("list-backups")
+def deploy_list_backups(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """All backups, newest first."""
+    backups = _replacer(config).list_backups()
+    lines = [f"{one.backup_id}  generation {one.generation}  {one.label}" for one in backups]
+    result([one.model_dump(mode="json") for one in backups], as_json, lines or ["no backups yet"])
+
+
+@deploy_app.command("status")
+def deploy_status(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """The core now, and what it can go back to."""
+    from emojudge.cli_support import describe_status
+
+    value, lines = describe_status(_replacer(config).status())
+    result(value, as_json, lines)
+
+
+def main() -> None:
+    """The console script: errors as one paragraph, tracebacks only with --verbose."""
+    try:
+        app(standalone_mode=True)
+    except EmojudgeError as problem:
+        if "--verbose" in sys.argv:
+            raise
+        say(f"emojudge: {problem}")
+        sys.exit(problem.exit_code)

@@ -1,0 +1,231 @@
+"""What commands do once they are parsed: open studies, run event loops, turn signals into ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from emojudge.config_file import LoadedConfig, load_config
+from emojudge.deploy.replacer import Status
+from emojudge.engine.quantizer import quantize_ladder
+from emojudge.errors import Interrupted, UsageError
+from emojudge.pipeline.headless import HeadlessRun
+from emojudge.pipeline.log_file import start_log
+from emojudge.pipeline.setup import prepare_demo
+from emojudge.pipeline.study import Study
+from emojudge.report.write import Written
+from emojudge.settings import load_settings, rater_name
+
+T = TypeVar("T")
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SCREEN_OF_PHASE = {
+    "discover": "candidates",
+    "ai-judge": "candidates",
+    "human-judge": "rate",
+    "rank": "results",
+    "deploy": "deploy",
+    "full": "candidates",
+}
+
+
+def load_for_command(config: Path, prompts: int | None) -> LoadedConfig:
+    """Load a config and apply ``--prompts``."""
+    loaded = load_config(config)
+    if prompts is None:
+        return loaded
+    performance = loaded.config.performance_config.model_copy(update={"max_prompts": prompts})
+    changed = loaded.config.model_copy(update={"performance_config": performance})
+    return LoadedConfig(changed, loaded.file, loaded.log_level, loaded.warnings)
+
+
+def run_until_signalled(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work``; Ctrl-C, termination and a hang-up end it in order. Raises Interrupted."""
+
+    async def supervise() -> T:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(work)
+        received: list[signal.Signals] = []
+
+        def stop(number: signal.Signals) -> None:
+            received.append(number)
+            task.cancel()
+
+        for number in _ENDING_SIGNALS:
+            loop.add_signal_handler(number, stop, number)
+        try:
+            return await task
+        except asyncio.CancelledError as cancelled:
+            if not received:
+                raise
+            raise Interrupted(
+                f"Stopped by {received[0].name}. What was finished is stored; the same command "
+                "goes on from there."
+            ) from cancelled
+
+    return asyncio.run(supervise())
+
+
+def _message(text: str) -> None:
+    """Tell the person; a hung-up terminal is no reason to stop."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError as gone:
+        logging.getLogger(__name__).info("%s (not shown: %s)", text, gone)
+
+
+def run_demo(out: Path, prompts: int | None, *, headless: bool, verbose: bool) -> None:
+    """``emojudge demo``."""
+    if not headless and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The demo opens a workstation and this is not a terminal; add --headless to run it "
+            "without one."
+        )
+    run_until_signalled(prepare_demo(out, _message))
+    loaded = load_for_command(out, prompts)
+    if not headless:
+        open_workstation(loaded, screen="candidates", rater=None, start=True)
+        return
+    with_log(loaded, verbose)
+    study = Study(loaded)
+
+    async def work() -> None:
+        run = HeadlessRun(study)
+        await run.run("ai-judge")
+        run.rank()
+
+    try:
+        run_until_signalled(work())
+    finally:
+        study.close()
+
+
+def with_log(loaded: LoadedConfig, verbose: bool, *, to_stderr: bool = True) -> None:
+    """Start the study's log."""
+    level = logging.DEBUG if verbose else loaded.log_level
+    start_log(loaded.study_dir, level, to_stderr=to_stderr)
+
+
+def run_study(
+    loaded: LoadedConfig, phase: str, *, headless: bool, force: str | None, verbose: bool
+) -> None:
+    """``emojudge run``."""
+    if not headless:
+        open_workstation(
+            loaded,
+            screen=_SCREEN_OF_PHASE[phase],
+            rater=None,
+            start=phase in ("ai-judge", "full"),
+        )
+        return
+    with_log(loaded, verbose)
+    study = Study(loaded)
+    try:
+        run_until_signalled(HeadlessRun(study).run(phase, force=force))
+    finally:
+        study.close()
+
+
+def open_workstation(
+    loaded: LoadedConfig, *, screen: str, rater: str | None, start: bool = False
+) -> None:
+    """Open the app on a study. Raises UsageError on a terminal that cannot show it."""
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise UsageError(
+            "This terminal (TERM=dumb) cannot show the workstation. Use another terminal, or run "
+            "the phases with `emojudge run --headless`."
+        )
+    settings = load_settings()
+    name = rater_name(rater, settings)
+    with_log(loaded, verbose=False, to_stderr=False)
+    from emojudge.app import EmojudgeApp
+
+    study = Study(loaded)
+    try:
+        app = EmojudgeApp(study, settings, rater=name, first_screen=screen, start=start)
+        app.run()
+    finally:
+        study.close()
+    if app.return_code:
+        sys.exit(app.return_code)
+
+
+def open_workstation_here() -> None:
+    """``emojudge`` alone: the study in this folder, or the first-run screen."""
+    from emojudge.config import CONFIG_NAME
+
+    here = Path()
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The workstation needs a terminal. See `emojudge --help` for what runs without one."
+        )
+    if not (here / CONFIG_NAME).exists():
+        from emojudge.first_run import FirstRunApp
+
+        choice = FirstRunApp(load_settings()).run()
+        if choice == "init":
+            from emojudge.pipeline import setup
+
+            _message(f"Wrote {setup.init(here)}. Set candidate_dir in it, then run `emojudge`.")
+        elif choice == "demo":
+            run_demo(Path("emojudge-demo"), None, headless=False, verbose=False)
+        return
+    open_workstation(load_for_command(here, None), screen="candidates", rater=None)
+
+
+def run_quantize(source: Path, types: str, out: Path, imatrix: Path | None) -> list[Path]:
+    """``emojudge quantize``."""
+    wanted = [one.strip().upper() for one in types.split(",") if one.strip()]
+    if not wanted:
+        raise UsageError("--types names no type; give for example --types Q8_0,Q5_0,Q4_0.")
+
+    def progress(kind: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            ending = "\n" if done == total else ""
+            print(f"\r{kind}: tensor {done} of {total}", end=ending, file=sys.stderr, flush=True)
+
+    return run_until_signalled(
+        quantize_ladder(
+            source,
+            wanted,
+            out,
+            threads=len(os.sched_getaffinity(0)),
+            imatrix=imatrix,
+            progress=progress,
+        )
+    )
+
+
+def rewrite_report(loaded: LoadedConfig, *, html: bool) -> Written:
+    """``emojudge report``."""
+    study = Study(loaded)
+    try:
+        return HeadlessRun(study).rank(html=html)
+    finally:
+        study.close()
+
+
+def describe_status(status: Status) -> tuple[dict[str, Any], list[str]]:
+    """A core store as JSON and as lines."""
+    current, predecessor = status.current, status.predecessor
+    value = {
+        "current": current.model_dump(mode="json") if current else None,
+        "rollback_to": predecessor.number if predecessor else None,
+        "generations": [one.number for one in status.generations],
+        "backups": [one.backup_id for one in status.backups],
+    }
+    if current is None:
+        return value, ["no core yet: `emojudge deploy adopt PATH` takes over the one in use"]
+    lines = [
+        f"core: generation {current.number}, {current.manifest.name}, "
+        f"{current.manifest.size_mb:.0f} MB, since {current.manifest.last_updated}",
+        f"roll back to: {predecessor.number if predecessor else 'nothing yet'}",
+        f"generations: {', '.join(str(one.number) for one in status.generations)}",
+        f"backups: {len(status.backups)}",
+    ]
+    return value, lines

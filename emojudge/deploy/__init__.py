@@ -1,0 +1,1 @@
+"""Replacing the core: generations on disk, one symlink that says which is current."""

@@ -1,0 +1,267 @@
+"""The nouns: frozen types, parsed once at the edges and trusted inside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """A value: immutable, and refusing fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def stable_hash(value: Any, length: int = 16) -> str:
+    """A hex digest of a JSON value that does not depend on key order or process."""
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode(errors="replace")).hexdigest()[:length]
+
+
+class Criterion(StrEnum):
+    """What people score from 1 to 5, in the order of the score rows."""
+
+    BELIEVABILITY = "believability"
+    CONNECTION = "connection"
+    EXPRESSIVE_STRENGTH = "expressive_strength"
+    APPROPRIATENESS = "appropriateness"
+
+    @property
+    def label(self) -> str:
+        """The short form that fits a narrow pane."""
+        return "expressive" if self is Criterion.EXPRESSIVE_STRENGTH else self.value
+
+
+Role = Literal["system", "user", "assistant"]
+
+
+class Message(Frozen):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+class Prompt(Frozen):
+    """One situation; the last message is the user's."""
+
+    id: str
+    messages: tuple[Message, ...]
+    category: str
+    complexity: str | None = None
+    expected_emotion: str | None = None
+
+
+class ModelFile(Frozen):
+    """One GGUF file on disk; ``mtime_ns`` and ``inode`` say whether ``sha256`` still holds."""
+
+    path: str
+    size: int = Field(gt=0)
+    sha256: str
+    mtime_ns: int
+    inode: int
+
+
+class Specs(Frozen):
+    """What a GGUF header says of a model.
+
+    ``bits_per_weight`` counts tensor data only; ``quantization`` is the header's own word, with
+    the dominant tensor type behind it where that differs.
+    """
+
+    architecture: str
+    model_name: str | None
+    parameters: int
+    quantization: str
+    bits_per_weight: float
+    tensor_types: dict[str, int]
+    context_length: int | None
+    vocabulary_size: int | None
+    chat_template: str | None
+
+
+class Pass1(Frozen):
+    """What Pass 1 wrote beside a model."""
+
+    quantization_method: str | None = None
+    emotional_degradation: float | None = None
+    compression_ratio: float | None = None
+    timestamp: str | None = None
+
+
+class Candidate(Frozen):
+    """One runnable GGUF model: a file, or the shards of a split set in order."""
+
+    name: str
+    files: tuple[ModelFile, ...]
+    specs: Specs
+    pass1: Pass1 | None = None
+    is_baseline: bool = False
+    compression_ratio: float = 1.0
+    template_differs: bool = False
+    problems: tuple[str, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """The file's digest; of a split set, the digest of its shards' digests."""
+        if len(self.files) == 1:
+            return self.files[0].sha256
+        return hashlib.sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()
+
+    @property
+    def path(self) -> Path:
+        """The file to give llama.cpp (the first shard of a split set)."""
+        return Path(self.files[0].path)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, all shards."""
+        return sum(file.size for file in self.files)
+
+
+class Unusable(Frozen):
+    """Something in the candidate folder that cannot be compared, why, and what would help."""
+
+    name: str
+    reason: str
+    remedy: str
+
+
+class Sampling(Frozen):
+    """The fixed sampling settings of a study."""
+
+    max_tokens: int = Field(gt=0)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+
+
+class Cell(Frozen):
+    """One (candidate, prompt, sample) to be generated; ``id`` is the response's cache key."""
+
+    id: str
+    candidate: str
+    prompt_id: str
+    sample: int
+    seed: int
+
+
+FinishReason = Literal["end", "length", "deadline"]
+
+
+class Response(Frozen):
+    """What a candidate said. ``text`` is everything it produced, thinking included.
+
+    Times are seconds; ``first_token_seconds`` counts from the start of prompt evaluation.
+    ``batch_width`` is the number of sequences that were decoded together.
+    """
+
+    id: str
+    candidate: str
+    prompt_id: str
+    sample: int
+    seed: int
+    text: str
+    finish: FinishReason
+    prompt_tokens: int
+    tokens: int
+    first_token_seconds: float
+    seconds: float
+    rendered_sha256: str
+    engine: str
+    batch_width: int = 1
+    created: str
+
+
+class CellFailure(Frozen):
+    """A cell that could not be generated, after one retry."""
+
+    id: str
+    candidate: str
+    prompt_id: str
+    sample: int
+    reason: str
+    created: str
+
+
+class Judgement(Frozen):
+    """One judge's raw figures for one response; scores are derived from them when read."""
+
+    id: str
+    judge: str
+    response_id: str
+    candidate: str
+    prompt_id: str
+    sample: int
+    figures: dict[str, float]
+
+
+class Item(Frozen):
+    """A prompt with the responses shown together; ``panes`` are candidates by position A, B, …
+
+    Fixed when first shown, so that a restart finds the same item under the same letters.
+    """
+
+    id: str
+    rater: str
+    number: int
+    prompt_id: str
+    sample: int
+    panes: tuple[str, ...] = Field(min_length=2, max_length=4)
+    responses: tuple[str, ...]
+    shown: str
+
+
+class PaneScores(Frozen):
+    """What a person has said of one pane so far."""
+
+    scores: dict[Criterion, int] = Field(default_factory=dict)
+    comment: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every criterion has its score."""
+        return len(self.scores) == len(Criterion)
+
+
+class Draft(Frozen):
+    """The unsubmitted state of an item, stored at every key; ``id`` is the item's."""
+
+    id: str
+    panes: tuple[PaneScores, ...]
+    pane: int = 0
+    criterion: int = 0
+
+
+class Rating(Frozen):
+    """One person's scores (1 to 5) for one response."""
+
+    candidate: str
+    response_id: str
+    scores: dict[Criterion, int]
+    comment: str = ""
+
+
+class RatedItem(Frozen):
+    """A submitted item, or a skipped one (then without ratings and with a reason)."""
+
+    id: str
+    rater: str
+    number: int
+    prompt_id: str
+    sample: int
+    ratings: tuple[Rating, ...]
+    skipped: str | None = None
+    seconds: float
+    submitted: str
+
+
+def human_score(scores: Mapping[Criterion, int], weights: Mapping[Criterion, float]) -> float:
+    """Weighted criteria mapped from 1..5 to 0..1: ``(x − 1) / 4``."""
+    weighted = sum(weights[criterion] * scores[criterion] for criterion in Criterion)
+    return (weighted - 1) / 4

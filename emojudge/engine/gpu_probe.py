@@ -1,0 +1,22 @@
+"""Entry point: prints whether this llama.cpp can use a GPU, as JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+
+def main() -> None:
+    """Ask llama.cpp with its own prints sent to stderr."""
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    import llama_cpp
+
+    report = {"gpu_offload": bool(llama_cpp.llama_supports_gpu_offload())}
+    os.write(answer, json.dumps(report).encode())
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The one exception tree.
+
+Every message is a single paragraph that says what was wrong, where, and what to do next; the
+command line prints it as it is and exits with ``exit_code``.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EmojudgeError(Exception):
+    """Base of everything emojudge raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(EmojudgeError):
+    """The call, the config or the input files are wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """``phase2_config.json`` or ``settings.toml`` cannot be used."""
+
+
+class PromptFileError(UsageError):
+    """The evaluation prompts cannot be read."""
+
+
+class NeedsPerson(EmojudgeError):
+    """The next step is a person's: a rating, or a reason for overriding a gate."""
+
+    exit_code = 3
+
+
+class CandidateError(EmojudgeError):
+    """A candidate cannot be used."""
+
+
+class NoCandidates(CandidateError, UsageError):
+    """The candidate folder holds nothing to compare."""
+
+    exit_code = 2
+
+
+class ModelFileError(CandidateError):
+    """A model file is not sound; ``offset`` is the byte at which that showed."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(f"{message} (at byte {offset})")
+        self.offset = offset
+
+
+class StoreError(EmojudgeError):
+    """The study folder cannot be read or written."""
+
+
+class StudyTooNew(StoreError):
+    """The study was written by a newer emojudge."""
+
+
+class LockHeld(StoreError):
+    """Another process holds the lock that this step needs."""
+
+
+class EngineError(EmojudgeError):
+    """A model could not be run."""
+
+
+class WorkerDied(EngineError):
+    """A child process ended, hung or talked nonsense; ``stderr`` holds its last lines."""
+
+    def __init__(self, message: str, stderr: tuple[str, ...] = ()) -> None:
+        tail = f" Its last words: {' / '.join(stderr[-3:])}" if stderr else ""
+        super().__init__(message + tail)
+        self.stderr = stderr
+
+
+class DeployError(EmojudgeError):
+    """A core was not replaced; the one in use is untouched."""
+
+
+class GateRefused(DeployError, NeedsPerson):
+    """A judgement gate did not pass and nobody gave a reason to override it."""
+
+    exit_code = 3
+
+
+class Interrupted(EmojudgeError):
+    """A signal ended the run; what was finished is stored."""

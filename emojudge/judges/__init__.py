@@ -1,0 +1,1 @@
+"""Judges: figures about responses that nobody has to be asked for."""

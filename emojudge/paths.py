@@ -1,0 +1,68 @@
+"""Where things that belong to a person and not to a study live."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from emojudge.errors import StoreError
+
+_APP = "emojudge"
+
+
+def _private(folder: str) -> Path:
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.chmod(0o700)
+    except OSError as problem:
+        raise StoreError(
+            f"Cannot make the folder {path}: {problem.strerror}. Make it writable, or set "
+            "XDG_CONFIG_HOME and XDG_CACHE_HOME to folders of yours."
+        ) from problem
+    return path
+
+
+def config_dir() -> Path:
+    """The folder of ``settings.toml`` (created, 0700)."""
+    return _private(platformdirs.user_config_dir(_APP))
+
+
+def cache_dir() -> Path:
+    """The folder of things that can be made again, such as demo ladders (created, 0700)."""
+    return _private(platformdirs.user_cache_dir(_APP))
+
+
+def settings_file() -> Path:
+    """The path of ``settings.toml``; nothing is created."""
+    return Path(platformdirs.user_config_dir(_APP)) / "settings.toml"
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make renames and new names in ``folder`` durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace ``path`` by ``content`` so that a crash leaves the old or the new whole file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(fd, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as problem:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"Cannot write {path}: {problem.strerror}. Check the folder's permissions and free "
+            "space, then try again; nothing was changed."
+        ) from problem
+    fsync_folder(path.parent)

@@ -1,0 +1,79 @@
+"""Cells: which responses a study wants, and the key under which each is stored."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from functools import lru_cache
+
+from emojudge.config import GenerationConfig
+from emojudge.domain import Candidate, Cell, Message, Prompt, stable_hash
+
+_SEED_DIGITS = 7
+MIN_BASELINE_SAMPLES = 2
+
+
+@lru_cache(maxsize=1)
+def engine_version() -> str:
+    """The llama.cpp binding's version, which fixes llama.cpp's own."""
+    return f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
+
+
+def conversation(prompt: Prompt, generation: GenerationConfig) -> tuple[Message, ...]:
+    """The prompt's messages behind the study's system turn."""
+    if not generation.system_prompt or prompt.messages[0].role == "system":
+        return prompt.messages
+    return (Message(role="system", content=generation.system_prompt), *prompt.messages)
+
+
+def template_for(
+    candidate: Candidate, baseline: Candidate, generation: GenerationConfig
+) -> str | None:
+    """The chat template a candidate is asked with.
+
+    The configured one, else the baseline's for the same architecture and vocabulary, so that all
+    see the same text, else the candidate's own.
+    """
+    if generation.chat_template is not None:
+        return generation.chat_template
+    own, base = candidate.specs, baseline.specs
+    same_family = (own.architecture, own.vocabulary_size) == (
+        base.architecture,
+        base.vocabulary_size,
+    )
+    return base.chat_template if same_family and base.chat_template else own.chat_template
+
+
+def sample_count(candidate: Candidate, generation: GenerationConfig) -> int:
+    """Samples per prompt: the baseline gives twice as many, so that it can be halved."""
+    if candidate.is_baseline:
+        return max(MIN_BASELINE_SAMPLES, 2 * generation.samples_per_prompt)
+    return generation.samples_per_prompt
+
+
+def cell_for(
+    candidate: Candidate,
+    baseline: Candidate,
+    prompt: Prompt,
+    sample: int,
+    generation: GenerationConfig,
+) -> Cell:
+    """The cell of one response.
+
+    The seed depends on prompt and sample only, so every candidate gets the same. The id covers
+    all that decides the text: model, template and conversation (hence the rendered prompt),
+    sampling, seed and engine version; it needs no loaded model to be computed.
+    """
+    seed_hex = stable_hash([generation.seed, prompt.id, sample], _SEED_DIGITS)
+    seed = int(seed_hex, 16)
+    key = stable_hash(
+        [
+            candidate.sha256,
+            template_for(candidate, baseline, generation),
+            [turn.model_dump() for turn in conversation(prompt, generation)],
+            generation.sampling.model_dump(),
+            seed,
+            engine_version(),
+        ],
+        32,
+    )
+    return Cell(id=key, candidate=candidate.sha256, prompt_id=prompt.id, sample=sample, seed=seed)

@@ -1,0 +1,95 @@
+"""How long a phase will take, said before it starts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from emojudge.pipeline.study import Study
+from emojudge.store.tables import RESPONSES
+from emojudge.text import human_bytes, human_seconds
+
+_PROBE_BYTES = 128 << 20
+# A stored response carries about this much beside its text, which has some 5 bytes a token.
+_RECORD_BYTES = 700
+_BYTES_PER_TOKEN = 6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``seconds`` is a lower bound when ``rough``; ``tokens`` is an upper bound."""
+
+    cells: int
+    stored: int
+    tokens: int
+    seconds: float
+    rough: bool
+    disk: int
+
+    def __str__(self) -> str:
+        if not self.cells:
+            return f"ai-judge: all {self.stored} responses are stored, nothing to generate"
+        how = (
+            "at least, going by this machine's memory bandwidth; refined as responses come"
+            if self.rough
+            else "going by the speeds measured in this study"
+        )
+        return (
+            f"ai-judge: {self.cells} responses to generate, {self.stored} stored; at most "
+            f"{self.tokens:,} tokens, about {human_seconds(self.seconds)} {how}; disk at most "
+            f"{human_bytes(self.disk)}"
+        )
+
+
+def memory_bandwidth() -> float:
+    """Bytes read per second, measured by summing an array once; a bound for decoding."""
+    block = np.ones(_PROBE_BYTES // 8, dtype=np.int64)
+    started = time.perf_counter()
+    int(block.sum())
+    return _PROBE_BYTES / (time.perf_counter() - started)
+
+
+def estimate_generation(study: Study) -> Estimate:
+    """Count what is missing and time it by stored speeds, else by memory bandwidth."""
+    seconds_spent: dict[str, float] = defaultdict(float)
+    tokens_made: dict[str, int] = defaultdict(int)
+    count: dict[str, int] = defaultdict(int)
+    for response in study.store.all(RESPONSES):
+        seconds_spent[response.candidate] += response.seconds
+        tokens_made[response.candidate] += response.tokens
+        count[response.candidate] += 1
+    longest = study.config.generation.max_tokens
+    missing = stored = 0
+    seconds = 0.0
+    rough = False
+    bandwidth: float | None = None
+    for candidate in study.discovery.candidates:
+        sha = candidate.sha256
+        own = 0
+        for prompt in study.discovery.prompts:
+            for cell in study.cells(candidate, prompt):
+                if study.stored(cell) is None:
+                    own += 1
+                else:
+                    stored += 1
+        missing += own
+        if not own:
+            continue
+        if count[sha]:
+            seconds += own * seconds_spent[sha] / count[sha]
+        else:
+            rough = True
+            bandwidth = bandwidth or memory_bandwidth() * len(os.sched_getaffinity(0))
+            seconds += own * longest * candidate.size / bandwidth
+    return Estimate(
+        cells=missing,
+        stored=stored,
+        tokens=missing * longest,
+        seconds=seconds,
+        rough=rough,
+        disk=missing * (longest * _BYTES_PER_TOKEN + _RECORD_BYTES),
+    )

@@ -1,0 +1,224 @@
+"""The phases without a terminal: progress as lines in the log, reports at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+
+from emojudge.deploy.layout import Generation
+from emojudge.domain import Candidate, CellFailure
+from emojudge.errors import EngineError, NeedsPerson
+from emojudge.pipeline.deploying import incoming, judgement_gates, replacer_for
+from emojudge.pipeline.estimate import estimate_generation
+from emojudge.pipeline.responses import models_at_once
+from emojudge.pipeline.results import build_sections
+from emojudge.pipeline.state import Phase
+from emojudge.pipeline.study import Study
+from emojudge.pipeline.workspace import Workspace, unused_gpu
+from emojudge.ranking.scores import rank_candidates
+from emojudge.report.write import Written, write_reports
+from emojudge.text import human_bytes, human_seconds
+
+_LOG = logging.getLogger(__name__)
+_PROGRESS_SECONDS = 5.0
+
+
+class HeadlessRun:
+    """Runs phases of one study one after another. What is stored is never computed again."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+
+    async def run(self, phase: str, *, force: str | None = None) -> Written | None:
+        """Run one phase, or ``full``. Raises NeedsPerson where only a person can go on."""
+        self.study.lead()
+        warning = await unused_gpu()
+        if warning:
+            _LOG.warning("%s", warning)
+        await self.discover()
+        if phase in (Phase.AI_JUDGE, "full"):
+            await self.ai_judge()
+        if phase == Phase.HUMAN_JUDGE:
+            raise NeedsPerson(
+                "Rating needs a person: run `emojudge rate` in a terminal, or `emojudge rate "
+                "--rater NAME` for each rater."
+            )
+        if phase in (Phase.RANK, "full"):
+            written = self.rank()
+            if phase == "full" and not self.people_done():
+                raise NeedsPerson(
+                    f"Stopped before human-judge, which needs a person at a terminal: `emojudge "
+                    f"rate`. The report so far, marked incomplete, is {written.report}."
+                )
+            if phase == Phase.RANK:
+                return written
+        if phase in (Phase.DEPLOY, "full"):
+            self.deploy(force)
+        return None
+
+    async def discover(self) -> None:
+        """Phase 1."""
+        discovery = await self.study.discover()
+        _LOG.info(
+            "discover: %d candidates, %d prompts", len(discovery.candidates), len(discovery.prompts)
+        )
+        for one in discovery.candidates:
+            _LOG.info(
+                "  %s: %s, %.2f bits/weight, %s%s",
+                one.name,
+                one.specs.quantization,
+                one.specs.bits_per_weight,
+                human_bytes(one.size),
+                ", baseline" if one.is_baseline else "",
+            )
+
+    async def ai_judge(self) -> None:
+        """Phase 2: generate candidate by candidate, then judge.
+
+        Raises EngineError when no candidate could answer anything.
+        """
+        study = self.study
+        _LOG.info("%s", estimate_generation(study))
+        # One model at a time: each is loaded once and has all cores to itself.
+        at_once = min(models_at_once(study), study.config.performance_config.parallel_models or 1)
+        workspace = Workspace(study, at_once)
+        warm_up: asyncio.Task[None] | None = None
+        try:
+            if any(self._missing(one) for one in study.discovery.candidates):
+                warm_up = asyncio.create_task(workspace.encoder.warm_up())
+            for candidate in study.discovery.candidates:
+                await self._generate(workspace, candidate)
+            if not study.view().responses:
+                raise EngineError(
+                    "No candidate answered any prompt; pass2_execution.log has each reason. "
+                    f"The first: {study.view().failures[0].reason}"
+                )
+            judged = await workspace.judging.judge(study.discovery.prompts)
+            _LOG.info("judged %d responses, %d were judged before", judged, self._judged() - judged)
+        finally:
+            if warm_up is not None:
+                warm_up.cancel()
+                await asyncio.gather(warm_up, return_exceptions=True)
+            await workspace.close()
+
+    def _judged(self) -> int:
+        return len(self.study.view().judgements)
+
+    def _missing(self, candidate: Candidate) -> bool:
+        study = self.study
+        return any(
+            study.stored(cell) is None
+            for prompt in study.discovery.prompts
+            for cell in study.cells(candidate, prompt)
+        )
+
+    async def _generate(self, workspace: Workspace, candidate: Candidate) -> None:
+        study, responses = self.study, workspace.responses
+        cells = [
+            cell for prompt in study.discovery.prompts for cell in study.cells(candidate, prompt)
+        ]
+        before = responses.progress_of(candidate, cells)
+        if before.complete:
+            _LOG.info("%s: all %d responses reused", candidate.name, before.reused)
+            return
+
+        async def report() -> None:
+            while True:
+                await asyncio.sleep(_PROGRESS_SECONDS)
+                now = responses.progress_of(candidate, cells)
+                left = (
+                    "" if now.seconds_left is None else f", {human_seconds(now.seconds_left)} left"
+                )
+                speed = now.tokens_per_second
+                rate = "" if speed is None else f", {speed:.0f} tokens/s"
+                _LOG.info(
+                    "%s: %d of %d responses%s%s", candidate.name, now.done, now.total, rate, left
+                )
+
+        reporter = asyncio.create_task(report())
+        try:
+            results = await asyncio.gather(*(responses.ensure(cell) for cell in cells))
+        finally:
+            reporter.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reporter
+        after = responses.progress_of(candidate, cells)
+        failures = [one for one in results if isinstance(one, CellFailure)]
+        _LOG.info(
+            "%s: %d responses generated, %d reused, %d failed%s",
+            candidate.name,
+            after.done - before.reused,
+            before.reused,
+            len(failures),
+            f", {after.tokens_per_second:.0f} tokens/s" if after.tokens_per_second else "",
+        )
+
+    def people_done(self) -> bool:
+        """Whether every candidate has the wanted number of rated items."""
+        wanted = self.study.config.judging_config.minimum_human_samples
+        return all(score.rated_items >= wanted for score in rank_candidates(self.study.view()))
+
+    def phases_completed(self) -> list[str]:
+        """The phases whose results are whole, judged from what is stored."""
+        view = self.study.view()
+        completed = [Phase.DISCOVER]
+        if view.prompts and {one.prompt_id for one in view.judgements} == {
+            one.id for one in view.prompts
+        }:
+            completed.append(Phase.AI_JUDGE)
+        if self.people_done():
+            completed.append(Phase.HUMAN_JUDGE)
+        if all(score.ai is not None for score in rank_candidates(view)):
+            completed.append(Phase.RANK)
+        return [phase.value for phase in completed]
+
+    def rank(self, *, html: bool | None = None) -> Written:
+        """Phase 4: scores and reports from what is stored."""
+        view = self.study.view()
+        sections = build_sections(view)
+        wanted = view.config.output_config.detailed_reports if html is None else html
+        written = write_reports(
+            view, sections, self.phases_completed(), self.study.loaded.results_dir, html=wanted
+        )
+        for line in ranking_lines(self.study):
+            _LOG.info("%s", line)
+        for file in (written.report, written.comparisons, written.html):
+            if file is not None:
+                _LOG.info("wrote %s", file)
+        return written
+
+    def deploy(self, force: str | None) -> Generation:
+        """Phase 5: promote the leader. Raises GateRefused without a reason for open gates."""
+        view = self.study.view()
+        leader = rank_candidates(view)[0]
+        if leader.final is None and not force:
+            raise NeedsPerson(
+                "There is no final score yet, because people have not rated: run `emojudge rate`. "
+                "To deploy the leader by AI score all the same, give a reason with --force."
+            )
+        generation = replacer_for(self.study.loaded).replace(
+            incoming(leader.candidate),
+            judgements=judgement_gates(view, leader.candidate),
+            force=force,
+        )
+        _LOG.info("core is now generation %d: %s", generation.number, generation.manifest.name)
+        return generation
+
+
+def ranking_lines(study: Study) -> Sequence[str]:
+    """The ranking as plain lines."""
+
+    def figure(value: float | None) -> str:
+        return "   –  " if value is None else f"{value:6.3f}"
+
+    rows = rank_candidates(study.view())
+    width = max(len(row.label) for row in rows)
+    return [
+        f"{'':{width}}   final  people      AI",
+        *(
+            f"{row.label:{width}}  {figure(row.final)}  {figure(row.human)}  {figure(row.ai)}"
+            for row in rows
+        ),
+    ]

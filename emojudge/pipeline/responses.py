@@ -1,0 +1,254 @@
+"""Getting responses: from the store, from a running worker, or from a new task.
+
+Every cell is generated at most once at a time and stored once; whoever asks for it again gets the
+same text, whether it was the live screen, prefetch or a headless run that asked first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psutil
+
+from emojudge.domain import Candidate, Cell, CellFailure, Response
+from emojudge.engine.local import LocalExecutor, WorkerOptions
+from emojudge.engine.tasks import (
+    BACKGROUND,
+    Executor,
+    Failed,
+    Finished,
+    GenerateTask,
+    ModelSpec,
+    NewText,
+    Started,
+)
+from emojudge.pipeline.cells import conversation, engine_version, template_for
+from emojudge.pipeline.state import CandidateProgress
+from emojudge.pipeline.study import Study, now
+from emojudge.store.tables import FAILURES, RESPONSES
+
+_LOG = logging.getLogger(__name__)
+_MEMORY_SHARE = 0.6
+_MEMORY_PER_MODEL_BYTE = 2.0
+
+
+@dataclass(frozen=True)
+class LiveText:
+    """What a cell has said so far."""
+
+    text: str
+    finished: bool
+    problem: str | None = None
+
+
+def models_at_once(study: Study) -> int:
+    """How many models are loaded together: as configured, else what free memory holds.
+
+    llama.cpp keeps repacked weights beside the mapped file, so a model counts twice its size.
+    """
+    configured = study.config.performance_config.parallel_models
+    candidates = study.discovery.candidates
+    if configured is not None:
+        return min(configured, len(candidates))
+    room = psutil.virtual_memory().available * _MEMORY_SHARE
+    fitting = 0
+    for candidate in sorted(candidates, key=lambda one: -one.size):
+        room -= candidate.size * _MEMORY_PER_MODEL_BYTE
+        if room < 0:
+            break
+        fitting += 1
+    return max(1, fitting)
+
+
+def make_executor(study: Study, at_once: int) -> LocalExecutor:
+    """A local executor for this study; the cores are shared between the models at once."""
+    performance = study.config.performance_config
+    cores = len(os.sched_getaffinity(0))
+    return LocalExecutor(
+        at_once,
+        WorkerOptions(
+            threads=performance.threads or max(1, cores // at_once),
+            context_length=performance.context_length,
+            gpu_layers=performance.gpu_layers,
+            main_gpu=performance.main_gpu,
+            tensor_split=performance.tensor_split,
+        ),
+    )
+
+
+class _Job:
+    """A cell being generated."""
+
+    def __init__(self, priority: int) -> None:
+        self.priority = priority
+        self.started = False
+        self.text = ""
+        self.task: asyncio.Task[Response | CellFailure] | None = None
+
+
+class Responses:
+    """The study's responses, generated on demand by the process that leads."""
+
+    def __init__(self, study: Study, executor: Executor) -> None:
+        self._study = study
+        self._executor = executor
+        self._jobs: dict[str, _Job] = {}
+        self._failed: dict[str, CellFailure] = {}
+        self._spent: dict[str, list[tuple[int, float]]] = {}
+        self._reused: dict[str, set[str]] = {}
+        self._began = time.monotonic()
+
+    def live(self, cell: Cell) -> LiveText:
+        """What there is of a cell now; costs nothing, so a screen may ask on every paint."""
+        stored = self._study.stored(cell)
+        if stored is not None:
+            return LiveText(stored.text, finished=True)
+        failure = self._failed.get(cell.id)
+        if failure is not None:
+            return LiveText("", finished=True, problem=failure.reason)
+        job = self._jobs.get(cell.id)
+        return LiveText(job.text if job else "", finished=False)
+
+    def ensure(
+        self, cell: Cell, priority: int = BACKGROUND
+    ) -> asyncio.Future[Response | CellFailure]:
+        """A future of the cell's response; a running job is joined, never doubled.
+
+        A cell that failed in this run is not tried again before the next.
+        """
+        settled = self._study.stored(cell) or self._failed.get(cell.id)
+        if settled is not None:
+            future: asyncio.Future[Response | CellFailure] = (
+                asyncio.get_running_loop().create_future()
+            )
+            future.set_result(settled)
+            return future
+        job = self._jobs.get(cell.id)
+        if job is not None and job.task is not None:
+            if job.started or job.priority <= priority:
+                return job.task
+            job.task.cancel()
+        job = _Job(priority)
+        job.task = asyncio.create_task(self._generate(cell, job), name=f"cell {cell.id}")
+        self._jobs[cell.id] = job
+        return job.task
+
+    def _spec(self, candidate: Candidate) -> ModelSpec:
+        study = self._study
+        return ModelSpec(
+            key=candidate.sha256,
+            name=candidate.name,
+            path=candidate.path,
+            size=candidate.size,
+            template=template_for(candidate, study.baseline, study.config.generation),
+        )
+
+    def _task(self, cell: Cell, priority: int) -> GenerateTask:
+        study = self._study
+        candidate = next(one for one in study.discovery.candidates if one.sha256 == cell.candidate)
+        prompt = next(one for one in study.discovery.prompts if one.id == cell.prompt_id)
+        return GenerateTask(
+            priority=priority,
+            model=self._spec(candidate),
+            messages=conversation(prompt, study.config.generation),
+            sampling=study.config.generation.sampling,
+            seed=cell.seed,
+            deadline_seconds=study.config.performance_config.response_timeout_seconds,
+        )
+
+    async def _generate(self, cell: Cell, job: _Job) -> Response | CellFailure:
+        result: Response | CellFailure | None = None
+        try:
+            async with contextlib.aclosing(
+                self._executor.submit(self._task(cell, job.priority))
+            ) as events:
+                async for event in events:
+                    if isinstance(event, Started):
+                        job.started, job.text = True, ""
+                    elif isinstance(event, NewText):
+                        job.text += event.text
+                    elif isinstance(event, Finished):
+                        result = self._store(cell, event)
+                    elif isinstance(event, Failed):
+                        result = self._record_failure(cell, event.reason)
+        finally:
+            if self._jobs.get(cell.id) is job:
+                del self._jobs[cell.id]
+        assert result is not None
+        return result
+
+    def _store(self, cell: Cell, event: Finished) -> Response:
+        generated = event.result
+        response = Response(
+            id=cell.id,
+            candidate=cell.candidate,
+            prompt_id=cell.prompt_id,
+            sample=cell.sample,
+            seed=cell.seed,
+            text=generated.text,
+            finish=generated.finish,
+            prompt_tokens=generated.prompt_tokens,
+            tokens=generated.tokens,
+            first_token_seconds=generated.first_token_seconds,
+            seconds=generated.seconds,
+            rendered_sha256=generated.rendered_sha256,
+            engine=engine_version(),
+            created=now(),
+        )
+        writer = self._study.lead()
+        if self._study.stored(cell) is None:
+            writer.put(RESPONSES, [response])
+        if self._study.store.get(FAILURES, cell.id) is not None:
+            writer.remove(FAILURES, [cell.id])
+        self._spent.setdefault(cell.candidate, []).append((generated.tokens, generated.seconds))
+        self._study.changed()
+        return response
+
+    def _record_failure(self, cell: Cell, reason: str) -> CellFailure:
+        failure = CellFailure(
+            id=cell.id,
+            candidate=cell.candidate,
+            prompt_id=cell.prompt_id,
+            sample=cell.sample,
+            reason=reason,
+            created=now(),
+        )
+        _LOG.error("no response from %s to %s: %s", cell.candidate[:12], cell.prompt_id, reason)
+        self._failed[cell.id] = failure
+        self._study.lead().put(FAILURES, [failure])
+        self._study.changed()
+        return failure
+
+    def progress_of(self, candidate: Candidate, cells: Iterable[Cell]) -> CandidateProgress:
+        """Progress over the wanted cells of one candidate."""
+        wanted = list(cells)
+        ids = {cell.id for cell in wanted}
+        done = {cell.id for cell in wanted if self._study.stored(cell) is not None}
+        reused = self._reused.setdefault(candidate.sha256, done)
+        failed = len(ids & self._failed.keys())
+        spent = self._spent.get(candidate.sha256, [])
+        tokens = sum(count for count, _ in spent)
+        seconds = sum(took for _, took in spent)
+        left = len(ids) - len(done) - failed
+        return CandidateProgress(
+            done=len(done),
+            total=len(ids),
+            reused=len(reused & ids),
+            failed=failed,
+            tokens_per_second=tokens / seconds if seconds else None,
+            seconds_left=left * seconds / len(spent) if spent and left else None,
+        )
+
+    async def close(self) -> None:
+        """Stop generating; unfinished cells stay undone."""
+        tasks = [job.task for job in self._jobs.values() if job.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._executor.close()

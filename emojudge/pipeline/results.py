@@ -1,0 +1,26 @@
+"""The sections of the results, in the order in which screens and reports show them.
+
+A room that has something to say adds its section function here; nothing else needs to change.
+"""
+
+from __future__ import annotations
+
+from emojudge.candidates.sections import discovery_section
+from emojudge.judges.sections import similarity_section
+from emojudge.ranking.sections import agreement_section, ranking_section
+from emojudge.sections import Section, SectionSource
+from emojudge.view import StudyView
+
+SECTION_SOURCES: tuple[SectionSource, ...] = (
+    ranking_section,
+    agreement_section,
+    similarity_section,
+    discovery_section,
+)
+
+
+def build_sections(
+    view: StudyView, sources: tuple[SectionSource, ...] = SECTION_SOURCES
+) -> list[Section]:
+    """All sections that have something to say."""
+    return [section for source in sources if (section := source(view)) is not None]

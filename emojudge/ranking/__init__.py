@@ -1,0 +1,1 @@
+"""From scores to a ranking, and how far AI and people agree."""

@@ -1,0 +1,1 @@
+"""Reports: JSON with six top keys, comparisons, and an HTML page that opens offline."""

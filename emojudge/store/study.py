@@ -1,0 +1,134 @@
+"""A study on disk: which log holds which table, who may write it, and following the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from tinydb.queries import QueryLike
+
+from emojudge.domain import Frozen
+from emojudge.errors import StoreError, StudyTooNew
+from emojudge.store.locks import HeldLock
+from emojudge.store.log import Damage, LogFollower, LogWriter, Record
+from emojudge.store.tables import ALL_TABLES, STUDY, TableOf, Tables
+
+SCHEMA_VERSION = 1
+_PRIVATE_FOLDER = 0o700
+_PIPELINE_LOGS = {
+    "study": "study.log",
+    "discovery": "study.log",
+    "responses": "responses.log",
+    "failures": "responses.log",
+    "judgements": "judgements.log",
+}
+_RATER_TABLES = ("items", "drafts", "rated")
+T = TypeVar("T", bound=Frozen)
+
+
+class Writer:
+    """Write access to the tables that one lock covers."""
+
+    def __init__(self, store: StudyStore, lock: HeldLock, logs: dict[str, Path]) -> None:
+        self._store = store
+        self._lock = lock
+        self._logs = logs
+        self._open: dict[Path, LogWriter] = {}
+
+    def _log(self, table: str) -> LogWriter:
+        file = self._logs.get(table)
+        if file is None:
+            raise StoreError(f"This writer does not own the table {table!r}.")
+        if file not in self._open:
+            self._open[file] = LogWriter(file)
+        return self._open[file]
+
+    def put(self, table: TableOf[T], values: Iterable[T]) -> None:
+        """Append values; they are on disk and in the tables when this returns."""
+        records = [table.record(value) for value in values]
+        if records:
+            self._log(table.name).append(*records)
+            self._store.refresh()
+
+    def remove(self, table: TableOf[T], ids: Iterable[str]) -> None:
+        """Append tombstones."""
+        records = [Record(table.name, document_id, None) for document_id in ids]
+        if records:
+            self._log(table.name).append(*records)
+            self._store.refresh()
+
+    def close(self) -> None:
+        """Close the logs and give up the lock."""
+        for log in self._open.values():
+            log.close()
+        self._open.clear()
+        self._lock.release()
+
+
+class StudyStore:
+    """Read access to a study folder, current to the last :meth:`refresh`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tables = Tables()
+        self._followers: dict[Path, LogFollower] = {}
+        self.refresh()
+        study = self.tables.get(STUDY, "study")
+        if study is not None and study.schema_version > SCHEMA_VERSION:
+            raise StudyTooNew(
+                f"The study in {folder} has schema version {study.schema_version}; this emojudge "
+                f"knows versions up to {SCHEMA_VERSION}. Install a newer emojudge to open it; "
+                "nothing was changed."
+            )
+
+    def _log_files(self) -> list[Path]:
+        raters = sorted((self.folder / "ratings").glob("*.log"))
+        return [self.folder / name for name in dict.fromkeys(_PIPELINE_LOGS.values())] + raters
+
+    def refresh(self) -> set[str]:
+        """Take in what any process has appended; returns the names of changed tables."""
+        changed: set[str] = set()
+        for file in self._log_files():
+            follower = self._followers.setdefault(file, LogFollower(file))
+            known = [record for record in follower.read_new() if record.table in ALL_TABLES]
+            changed |= self.tables.put(known)
+        return changed
+
+    @property
+    def damage(self) -> list[Damage]:
+        """Lines that could not be read, in all logs."""
+        return [damage for follower in self._followers.values() for damage in follower.damage]
+
+    def all(self, table: TableOf[T], where: QueryLike | None = None) -> list[T]:
+        """The documents of a table, or those that match a TinyDB query."""
+        return self.tables.all(table, where)
+
+    def get(self, table: TableOf[T], document_id: str) -> T | None:
+        """The document with this id, or None."""
+        return self.tables.get(table, document_id)
+
+    def _make_folder(self, folder: Path) -> None:
+        try:
+            if not folder.exists():
+                folder.mkdir(parents=True, mode=_PRIVATE_FOLDER)
+        except OSError as problem:
+            raise StoreError(
+                f"Cannot make the study folder {folder}: {problem.strerror}. Choose a writable "
+                "place with study_dir in the config."
+            ) from problem
+
+    def pipeline_writer(self) -> Writer:
+        """Become the one process that generates and judges. Raises LockHeld."""
+        self._make_folder(self.folder)
+        lock = HeldLock(self.folder / "pipeline.lock", f"The study in {self.folder}")
+        return Writer(
+            self, lock, {table: self.folder / name for table, name in _PIPELINE_LOGS.items()}
+        )
+
+    def rater_writer(self, rater: str) -> Writer:
+        """Become the one session of this rater. Raises LockHeld."""
+        folder = self.folder / "ratings"
+        self._make_folder(folder)
+        lock = HeldLock(folder / f"{rater}.lock", f"The rating session of {rater}")
+        return Writer(self, lock, dict.fromkeys(_RATER_TABLES, folder / f"{rater}.log"))

@@ -1,0 +1,141 @@
+"""The query side: TinyDB tables in memory, kept current from the logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from tinydb import TinyDB
+from tinydb.queries import QueryLike
+from tinydb.storages import MemoryStorage
+from tinydb.table import Document, Table
+
+from emojudge.domain import (
+    Candidate,
+    CellFailure,
+    Draft,
+    Frozen,
+    Item,
+    Judgement,
+    Prompt,
+    RatedItem,
+    Response,
+    Unusable,
+)
+from emojudge.store.log import Record
+
+T = TypeVar("T", bound=Frozen)
+
+
+class StudyRecord(Frozen):
+    """What is fixed when a study is made; ``seed`` decides every draw."""
+
+    id: str = "study"
+    schema_version: int
+    seed: int
+    name: str
+    created: str
+
+
+class Discovery(Frozen):
+    """The last completed discover phase, replaced as a whole."""
+
+    id: str = "discovery"
+    candidates: tuple[Candidate, ...]
+    unusable: tuple[Unusable, ...]
+    prompts: tuple[Prompt, ...]
+
+
+@dataclass(frozen=True)
+class TableOf(Generic[T]):
+    """A table's name and the frozen type of its documents, which have a string ``id``."""
+
+    name: str
+    model: type[T]
+
+    def record(self, value: T) -> Record:
+        """The log line of ``value``."""
+        document = value.model_dump(mode="json")
+        return Record(self.name, document["id"], document)
+
+
+STUDY = TableOf("study", StudyRecord)
+DISCOVERY = TableOf("discovery", Discovery)
+RESPONSES = TableOf("responses", Response)
+FAILURES = TableOf("failures", CellFailure)
+JUDGEMENTS = TableOf("judgements", Judgement)
+ITEMS = TableOf("items", Item)
+DRAFTS = TableOf("drafts", Draft)
+RATED = TableOf("rated", RatedItem)
+
+ALL_TABLES: dict[str, TableOf[Any]] = {
+    table.name: table
+    for table in (STUDY, DISCOVERY, RESPONSES, FAILURES, JUDGEMENTS, ITEMS, DRAFTS, RATED)
+}
+
+
+class _FollowedTable(Table):
+    document_id_class = str  # type: ignore[assignment]  # tinydb's annotation fixes int
+
+    def put(self, records: Iterable[Record]) -> None:
+        """Apply log records in order, with one pass over the table."""
+
+        def apply(documents: dict[Any, Any]) -> None:
+            for record in records:
+                if record.document is None:
+                    documents.pop(record.id, None)
+                else:
+                    documents[record.id] = record.document
+
+        self._update_table(apply)
+
+
+class _FollowedDB(TinyDB):
+    table_class = _FollowedTable
+
+
+class Tables:
+    """Typed access to the TinyDB tables; each document is parsed once per change."""
+
+    def __init__(self) -> None:
+        self._db = _FollowedDB(storage=MemoryStorage)
+        self._parsed: dict[tuple[str, str], Frozen] = {}
+
+    def _table(self, name: str) -> _FollowedTable:
+        table = self._db.table(name)
+        assert isinstance(table, _FollowedTable)
+        return table
+
+    def put(self, records: Iterable[Record]) -> set[str]:
+        """Apply records of any tables; returns the names of the tables that changed."""
+        by_table: dict[str, list[Record]] = {}
+        for record in records:
+            by_table.setdefault(record.table, []).append(record)
+            self._parsed.pop((record.table, record.id), None)
+        for name, own in by_table.items():
+            self._table(name).put(own)
+        return set(by_table)
+
+    def _parse(self, table: TableOf[T], document: Document) -> T:
+        key = (table.name, str(document.doc_id))
+        value = self._parsed.get(key)
+        if not isinstance(value, table.model):
+            value = table.model.model_validate(dict(document))
+            self._parsed[key] = value
+        return value
+
+    def all(self, table: TableOf[T], where: QueryLike | None = None) -> list[T]:
+        """The documents of a table, or those that match a TinyDB query, in log order."""
+        rows = self._table(table.name)
+        found = rows.all() if where is None else rows.search(where)
+        return [self._parse(table, document) for document in found]
+
+    def get(self, table: TableOf[T], document_id: str) -> T | None:
+        """The document with this id, or None."""
+        document = self._table(table.name).get(doc_id=document_id)  # type: ignore[call-overload]
+        return None if document is None else self._parse(table, document)
+
+    def has(self, name: str, document_id: str) -> bool:
+        """Whether a table holds this id."""
+        return self._table(name).get(doc_id=document_id) is not None  # type: ignore[call-overload]

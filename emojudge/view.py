@@ -1,0 +1,75 @@
+"""A study as judges, ranking and reports see it: frozen, and free of files and processes."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from emojudge.config import Config
+from emojudge.domain import (
+    Candidate,
+    CellFailure,
+    Criterion,
+    Judgement,
+    Prompt,
+    RatedItem,
+    Response,
+    Unusable,
+)
+from emojudge.text import short_names
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """Everything stored that counts under the present config.
+
+    ``responses`` holds the canonical response of each cell; ``ai_scores`` maps response ids to
+    scores about 0..1 (the baseline against itself is 1).
+    """
+
+    config: Config
+    seed: int
+    candidates: tuple[Candidate, ...]
+    unusable: tuple[Unusable, ...]
+    prompts: tuple[Prompt, ...]
+    responses: tuple[Response, ...]
+    failures: tuple[CellFailure, ...]
+    judgements: tuple[Judgement, ...]
+    rated: tuple[RatedItem, ...]
+    ai_scores: Mapping[str, float]
+    damage: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def by_sha(self) -> dict[str, Candidate]:
+        """Candidates by sha256."""
+        return {one.sha256: one for one in self.candidates}
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """What to call each candidate, by sha256: as short as still tells them apart."""
+        short = short_names([one.name for one in self.candidates])
+        return {one.sha256: short[one.name] for one in self.candidates}
+
+    @property
+    def criteria_weights(self) -> Mapping[Criterion, float]:
+        """The config's weights of the four criteria."""
+        return self.config.human_judging.criteria_weights
+
+    @cached_property
+    def counted_items(self) -> tuple[RatedItem, ...]:
+        """Submitted items that were not skipped."""
+        return tuple(one for one in self.rated if one.skipped is None)
+
+
+def mean_over_prompts(values: Iterable[tuple[str, float]]) -> float | None:
+    """Average values per prompt, then over prompts; None without values."""
+    by_prompt: dict[str, list[float]] = defaultdict(list)
+    for prompt_id, value in values:
+        by_prompt[prompt_id].append(value)
+    if not by_prompt:
+        return None
+    means = [math.fsum(own) / len(own) for own in by_prompt.values()]
+    return math.fsum(means) / len(means)
