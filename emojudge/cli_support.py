@@ -151,6 +151,8 @@ def open_workstation(
         app.run()
     finally:
         study.close()
+    if app.problem is not None:
+        raise app.problem
     if app.return_code:
         sys.exit(app.return_code)
 

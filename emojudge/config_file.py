@@ -126,13 +126,13 @@ def find_problems(text: str) -> tuple[Config | None, str | None, list[str], list
     try:
         config = Config.model_validate(data)
     except ValidationError as invalid:
-        for error in invalid.errors():
-            location: list[str | int] = list(error["loc"])
+        for detail in invalid.errors():
+            location: list[str | int] = list(detail["loc"])
             dotted = ".".join(str(part) for part in location)
             dotted = moved.get(dotted, dotted)
-            unknown = error["type"] == "extra_forbidden"
+            unknown = detail["type"] == "extra_forbidden"
             at = _position(positions, list(dotted.split(".")), at_key=unknown)
-            problems.append(Problem(dotted, _explain(error), *at))
+            problems.append(Problem(dotted, _explain(detail), *at))
     return (None if problems else config), level, warnings, problems
 
 

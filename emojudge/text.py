@@ -84,8 +84,13 @@ def human_seconds(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 item``, ``2 items``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def short_names(names: list[str]) -> dict[str, str]:
-    """Map each name to what tells it apart: the shared leading part, cut at a separator, is dropped."""
+    """Map each name to what tells it apart, without the leading part that all share."""
     if len(names) < 2:
         return {name: name for name in names}
     shared = 0

@@ -35,7 +35,6 @@ def _file_type(name: str) -> int:
 def _quantize(channel: Channel, command: Quantize) -> Quantized:
     started = time.monotonic()
 
-    @low.llama_log_callback
     def log(level: int, text: bytes, data: Any) -> None:
         sys.stderr.buffer.write(text)
         match = _TENSOR_LINE.match(text)
@@ -43,7 +42,8 @@ def _quantize(channel: Channel, command: Quantize) -> Quantized:
             done, total = (int(group) for group in match.groups())
             channel.send(QuantizeProgress(done=done, total=total))
 
-    low.llama_log_set(log, ctypes.c_void_p(0))
+    callback = low.llama_log_callback(log)
+    low.llama_log_set(callback, ctypes.c_void_p(0))
     parameters = low.llama_model_quantize_default_params()
     parameters.ftype = _file_type(command.type)
     parameters.nthread = command.threads

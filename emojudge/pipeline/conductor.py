@@ -33,6 +33,7 @@ class Conductor:
         self._attempted: set[str] = set()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._warm_up: asyncio.Task[None] | None = None
 
     @property
     def running_all(self) -> bool:
@@ -65,11 +66,8 @@ class Conductor:
         return next((one for one in queue if one.id not in self._attempted), None)
 
     async def _work(self) -> None:
-        try:
-            await self._judging.encoder.warm_up()
-        except EmojudgeError as problem:
-            _LOG.error("%s", problem)
-            self._study.state.report_problem(str(problem))
+        # Its imports take seconds; a failure shows when the first prompt is judged.
+        self._warm_up = asyncio.create_task(self._judging.encoder.warm_up())
         while True:
             self._wake.clear()
             prompt = self._next()
@@ -131,6 +129,7 @@ class Conductor:
 
     async def close(self) -> None:
         """Stop working."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._warm_up) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

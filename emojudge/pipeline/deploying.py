@@ -55,11 +55,11 @@ def judgement_gates(view: StudyView, candidate: Candidate) -> tuple[Gate, ...]:
     degradation = Gate(
         name="degradation",
         status=GateStatus.UNKNOWN,
-        reason="emotional degradation is not measured by this version",
+        reason="not measured by this version",
     )
     verdict = Gate(
         name="verdict",
         status=GateStatus.UNKNOWN,
-        reason="verdicts with intervals are not computed by this version",
+        reason="not computed by this version",
     )
     return rated, final, degradation, verdict

@@ -11,7 +11,7 @@ import numpy as np
 
 from emojudge.pipeline.study import Study
 from emojudge.store.tables import RESPONSES
-from emojudge.text import human_bytes, human_seconds
+from emojudge.text import counted, human_bytes, human_seconds
 
 _PROBE_BYTES = 128 << 20
 # A stored response carries about this much beside its text, which has some 5 bytes a token.
@@ -33,15 +33,15 @@ class Estimate:
     def __str__(self) -> str:
         if not self.cells:
             return f"ai-judge: all {self.stored} responses are stored, nothing to generate"
-        how = (
-            "at least, going by this machine's memory bandwidth; refined as responses come"
+        time_needed = (
+            f"at least {human_seconds(self.seconds)} going by this machine's memory bandwidth, "
+            "refined as responses come"
             if self.rough
-            else "going by the speeds measured in this study"
+            else f"about {human_seconds(self.seconds)} going by the speeds measured in this study"
         )
         return (
-            f"ai-judge: {self.cells} responses to generate, {self.stored} stored; at most "
-            f"{self.tokens:,} tokens, about {human_seconds(self.seconds)} {how}; disk at most "
-            f"{human_bytes(self.disk)}"
+            f"ai-judge: {counted(self.cells, 'response')} to generate, {self.stored} stored; at "
+            f"most {self.tokens:,} tokens; {time_needed}; disk at most {human_bytes(self.disk)}"
         )
 
 

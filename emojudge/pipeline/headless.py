@@ -16,7 +16,7 @@ from emojudge.pipeline.responses import models_at_once
 from emojudge.pipeline.results import build_sections
 from emojudge.pipeline.state import Phase
 from emojudge.pipeline.study import Study
-from emojudge.pipeline.workspace import Workspace, unused_gpu
+from emojudge.pipeline.workspace import EngineModules, Workspace, unused_gpu
 from emojudge.ranking.scores import rank_candidates
 from emojudge.report.write import Written, write_reports
 from emojudge.text import human_bytes, human_seconds
@@ -28,8 +28,9 @@ _PROGRESS_SECONDS = 5.0
 class HeadlessRun:
     """Runs phases of one study one after another. What is stored is never computed again."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, modules: EngineModules | None = None) -> None:
         self.study = study
+        self._modules = modules
 
     async def run(self, phase: str, *, force: str | None = None) -> Written | None:
         """Run one phase, or ``full``. Raises NeedsPerson where only a person can go on."""
@@ -83,7 +84,7 @@ class HeadlessRun:
         _LOG.info("%s", estimate_generation(study))
         # One model at a time: each is loaded once and has all cores to itself.
         at_once = min(models_at_once(study), study.config.performance_config.parallel_models or 1)
-        workspace = Workspace(study, at_once)
+        workspace = Workspace(study, at_once, self._modules)
         warm_up: asyncio.Task[None] | None = None
         try:
             if any(self._missing(one) for one in study.discovery.candidates):

@@ -11,7 +11,6 @@ from tinydb import where
 
 from emojudge.domain import (
     Candidate,
-    CellFailure,
     Criterion,
     Draft,
     Item,
@@ -24,7 +23,7 @@ from emojudge.errors import EmojudgeError
 from emojudge.pipeline.study import Study, now
 from emojudge.ranking.next_item import MIN_PANES, draw_item, pane_count, prompt_order
 from emojudge.store.study import Writer
-from emojudge.store.tables import DRAFTS, FAILURES, ITEMS, RATED
+from emojudge.store.tables import DRAFTS, FAILURES, ITEMS, RATED, RESPONSES
 
 _CRITERIA = tuple(Criterion)
 
@@ -86,7 +85,20 @@ class RaterSession:
         for item in reversed(self.items()):
             if item.id not in settled and item.prompt_id in known:
                 self._take(item)
+                if not self._obtainable(item):
+                    self.skip("the study's settings changed after it was shown")
                 return
+
+    def _obtainable(self, item: Item) -> bool:
+        """Whether each response is stored, or is what the present settings would generate."""
+        cells = {
+            self.study.cell(candidate, self.prompt, item.sample).id
+            for candidate in self.study.discovery.candidates
+        }
+        return all(
+            one in cells or self.study.store.get(RESPONSES, one) is not None
+            for one in item.responses
+        )
 
     def _take(self, item: Item) -> None:
         self.item = item
@@ -190,7 +202,7 @@ class RaterSession:
 
     def _responses_ready(self) -> bool:
         assert self.item is not None
-        return all(self.study.store.tables.has("responses", one) for one in self.item.responses)
+        return all(self.study.store.get(RESPONSES, one) for one in self.item.responses)
 
     def submit(self) -> RatedItem:
         """Store the rating and let go of the item. Raises NotComplete."""
@@ -238,10 +250,6 @@ class RaterSession:
         self._undo.clear()
         self.study.changed()
         return rated
-
-    def drop_failed_item(self, failure: CellFailure) -> RatedItem:
-        """Give up an item one of whose responses could not be made."""
-        return self.skip(f"no response: {failure.reason}")
 
     def close(self) -> None:
         """Give up the rater's lock; the item in hand stays for the next session."""

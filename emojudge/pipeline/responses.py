@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import psutil
 
 from emojudge.domain import Candidate, Cell, CellFailure, Response
-from emojudge.engine.local import LocalExecutor, WorkerOptions
+from emojudge.engine.local import WORKER_MODULE, LocalExecutor, WorkerOptions
 from emojudge.engine.tasks import (
     BACKGROUND,
     Executor,
@@ -66,7 +66,7 @@ def models_at_once(study: Study) -> int:
     return max(1, fitting)
 
 
-def make_executor(study: Study, at_once: int) -> LocalExecutor:
+def make_executor(study: Study, at_once: int, module: str = WORKER_MODULE) -> LocalExecutor:
     """A local executor for this study; the cores are shared between the models at once."""
     performance = study.config.performance_config
     cores = len(os.sched_getaffinity(0))
@@ -78,6 +78,7 @@ def make_executor(study: Study, at_once: int) -> LocalExecutor:
             gpu_layers=performance.gpu_layers,
             main_gpu=performance.main_gpu,
             tensor_split=performance.tensor_split,
+            module=module,
         ),
     )
 
@@ -104,15 +105,12 @@ class Responses:
         self._reused: dict[str, set[str]] = {}
         self._began = time.monotonic()
 
-    def live(self, cell: Cell) -> LiveText:
-        """What there is of a cell now; costs nothing, so a screen may ask on every paint."""
-        stored = self._study.stored(cell)
-        if stored is not None:
-            return LiveText(stored.text, finished=True)
-        failure = self._failed.get(cell.id)
+    def live(self, cell_id: str) -> LiveText:
+        """What there is of a cell that is not stored yet; a screen may ask on every paint."""
+        failure = self._failed.get(cell_id)
         if failure is not None:
             return LiveText("", finished=True, problem=failure.reason)
-        job = self._jobs.get(cell.id)
+        job = self._jobs.get(cell_id)
         return LiveText(job.text if job else "", finished=False)
 
     def ensure(

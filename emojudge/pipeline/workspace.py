@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from emojudge.engine.encoder import Encoder
+from dataclasses import dataclass
+
+from emojudge.engine.encoder import ENCODER_MODULE, Encoder
 from emojudge.engine.gpu import gpu_present, gpu_warning
+from emojudge.engine.local import WORKER_MODULE
 from emojudge.errors import EngineError
 from emojudge.pipeline.conductor import Conductor
 from emojudge.pipeline.judging import Judging
@@ -13,14 +16,23 @@ from emojudge.pipeline.study import Study
 _ENCODER_THREADS = 2
 
 
+@dataclass(frozen=True)
+class EngineModules:
+    """Entry points of the child processes; tests of our own logic name scripted ones."""
+
+    worker: str = WORKER_MODULE
+    encoder: str = ENCODER_MODULE
+
+
 class Workspace:
     """A study with its engine. Built after discover, because capacity depends on the models."""
 
-    def __init__(self, study: Study, at_once: int) -> None:
+    def __init__(self, study: Study, at_once: int, modules: EngineModules | None = None) -> None:
+        modules = modules or EngineModules()
         self.study = study
         self.at_once = at_once
-        self.responses = Responses(study, make_executor(study, at_once))
-        self.encoder = Encoder(study.encoder_name(), _ENCODER_THREADS)
+        self.responses = Responses(study, make_executor(study, at_once, modules.worker))
+        self.encoder = Encoder(study.encoder_name(), _ENCODER_THREADS, modules.encoder)
         self.judging = Judging(study, self.encoder)
         self.conductor = Conductor(study, self.responses, self.judging)
 

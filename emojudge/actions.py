@@ -1,0 +1,165 @@
+"""The one table of actions: bindings, footer, help, palette and keymap all come from it.
+
+An action's id never changes, because people's keymaps name it. ``scope`` is the screen it belongs
+to, or ``app`` for everywhere. A screen implements the action ``rate.submit`` as ``action_submit``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from emojudge.errors import ConfigError
+
+APP = "app"
+CANDIDATES = "candidates"
+RATE = "rate"
+RESULTS = "results"
+DEPLOY = "deploy"
+SCREENS = (CANDIDATES, RATE, RESULTS, DEPLOY)
+
+_KEY_NAMES = {
+    "left": "←",
+    "right": "→",
+    "up": "↑",
+    "down": "↓",
+    "enter": "⏎",
+    "question_mark": "?",
+    "colon": ":",
+    "escape": "esc",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "shift+tab": "⇧tab",
+}
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing a person can do.
+
+    ``call`` is the method's name and arguments without the ``action_`` prefix. ``footer`` is the
+    label in the key line, or None to leave the action out of it; actions that share a footer
+    label stand there once, with all their keys.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    call: str
+    tooltip: str
+    footer: str | None = None
+
+    @property
+    def scope(self) -> str:
+        """The screen it belongs to, or ``app``."""
+        return self.id.partition(".")[0]
+
+    @property
+    def key_label(self) -> str:
+        """Its first key as it is printed."""
+        return key_label(self.keys[0])
+
+
+def key_label(key: str) -> str:
+    """A key as people read it."""
+    return _KEY_NAMES.get(key, key.upper() if key[0] == "f" and key[1:].isdigit() else key)
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("app.help", ("f1", "question_mark"), "help", "What every key here does", "help"),
+    Action("app.candidates", ("f2",), "show('candidates')", "Candidates and their progress"),
+    Action("app.rate", ("f3",), "show('rate')", "Rate responses, blind"),
+    Action("app.results", ("f4",), "show('results')", "Ranking, agreement, judges"),
+    Action("app.deploy", ("f5",), "show('deploy')", "Promote and roll back"),
+    Action("app.next", ("tab",), "next_screen(1)", "The next screen"),
+    Action("app.previous", ("shift+tab",), "next_screen(-1)", "The previous screen"),
+    Action("app.palette", ("ctrl+p", "colon"), "command_palette", "Find an action by its name"),
+    Action("app.quit", ("q",), "quit", "Leave; nothing is lost", "quit"),
+    Action("candidates.start", ("s",), "start", "Generate and judge everything", "start"),
+    Action("candidates.pause", ("p",), "pause", "Finish the prompt in hand, then stop", "pause"),
+    Action("candidates.discover", ("d",), "discover", "Look for candidates again", "discover"),
+    *(
+        Action(f"rate.score.{value}", (str(value),), f"score({value})", f"Score {value} of 5")
+        for value in range(1, 6)
+    ),
+    Action("rate.left", ("left", "h"), "move(-1, 0)", "The pane to the left", "pane"),
+    Action("rate.right", ("right", "l"), "move(1, 0)", "The pane to the right", "pane"),
+    Action("rate.up", ("up", "k"), "move(0, -1)", "The criterion above", "criterion"),
+    Action("rate.down", ("down", "j"), "move(0, 1)", "The criterion below", "criterion"),
+    Action("rate.submit", ("enter",), "submit", "Store the item and go on", "submit"),
+    Action("rate.comment", ("c",), "comment", "A comment on the focused pane", "comment"),
+    Action("rate.skip", ("s",), "skip", "Leave this item, with a reason", "skip"),
+    Action("rate.undo", ("u",), "undo", "Take back the last score or comment", "undo"),
+    Action("rate.reveal", ("space",), "reveal", "Show all text that is there at once", "reveal"),
+    Action("rate.prompt", ("o",), "open_prompt", "More room for the prompt, or less again"),
+    Action("rate.scroll_up", ("pageup",), "scroll_text(-1)", "Scroll all responses up"),
+    Action("rate.scroll_down", ("pagedown",), "scroll_text(1)", "Scroll all responses down"),
+    Action("results.write", ("w",), "write", "Write the report files", "write report"),
+    Action("results.up", ("up", "k"), "scroll_lines(-1)", "Scroll up", "scroll"),
+    Action("results.down", ("down", "j"), "scroll_lines(1)", "Scroll down", "scroll"),
+    Action("deploy.left", ("left", "h"), "choose(-1)", "The candidate before", "candidate"),
+    Action("deploy.right", ("right", "l"), "choose(1)", "The next candidate", "candidate"),
+    Action("deploy.promote", ("p",), "promote", "Make the chosen candidate the core", "promote"),
+    Action("deploy.rollback", ("r",), "rollback", "Back to the core before", "roll back"),
+    Action("deploy.pin", ("b",), "pin", "Keep the present core as a backup", "pin backup"),
+    Action("deploy.up", ("up", "k"), "mark(-1)", "The generation above", "history"),
+    Action("deploy.down", ("down", "j"), "mark(1)", "The generation below", "history"),
+    Action(
+        "deploy.restore", ("enter",), "restore", "Make the marked generation current", "restore"
+    ),
+)
+
+_SCORE_LABEL = "score"
+
+
+def actions_of(scope: str) -> list[Action]:
+    """The actions of one screen, or of the app."""
+    return [action for action in ACTIONS if action.scope == scope]
+
+
+def footer_entries(scope: str, keymap: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(keys, label) pairs for the key line of a screen, then those of the app."""
+    entries: dict[str, list[str]] = {}
+    for action in [*actions_of(scope), *actions_of(APP)]:
+        keys = keymap.get(action.id, action.keys[0]).split(",")
+        if action.id.startswith("rate.score."):
+            entries.setdefault(_SCORE_LABEL, []).append(key_label(keys[0]))
+        elif action.footer:
+            entries.setdefault(action.footer, []).append(key_label(keys[0]))
+    return [(_join(keys), label) for label, keys in entries.items()]
+
+
+def _join(keys: list[str]) -> str:
+    """``1 2 3 4 5`` becomes ``1–5``; arrows stand together."""
+    if len(keys) > 2:
+        return f"{keys[0]}–{keys[-1]}"
+    return "".join(keys)
+
+
+def check_keymap(keymap: Mapping[str, str]) -> None:
+    """Refuse unknown actions, and keys that would do two things on one screen.
+
+    ``keymap`` maps action ids to comma-separated keys. Raises ConfigError naming both actions.
+    """
+    known = {action.id: action for action in ACTIONS}
+    for action_id in keymap:
+        if action_id not in known:
+            near = difflib.get_close_matches(action_id, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"settings.toml: keymap names no action {action_id!r}.{hint}")
+    for scope in SCREENS:
+        _check_scope([*actions_of(APP), *actions_of(scope)], keymap)
+
+
+def _check_scope(actions: Iterable[Action], keymap: Mapping[str, str]) -> None:
+    owner: dict[str, str] = {}
+    for action in actions:
+        mapped = keymap.get(action.id)
+        keys = [one.strip() for one in mapped.split(",")] if mapped else action.keys
+        for key in keys:
+            if key in owner:
+                raise ConfigError(
+                    f"settings.toml: the key {key!r} would mean both {owner[key]} and "
+                    f"{action.id}. Give one of them another key."
+                )
+            owner[key] = action.id

@@ -1,0 +1,139 @@
+"""The Textual app: screens, keymap, theme, and the background work of a study."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from emojudge.actions import ACTIONS, APP, SCREENS, check_keymap
+from emojudge.errors import EmojudgeError
+from emojudge.pipeline.desk import Desk
+from emojudge.pipeline.study import Study
+from emojudge.pipeline.workspace import EngineModules, unused_gpu
+from emojudge.screens.base import StudyScreen
+from emojudge.screens.bindings import bindings_of
+from emojudge.screens.candidates import CandidatesScreen
+from emojudge.screens.deploy import DeployScreen
+from emojudge.screens.dialogs import HelpScreen
+from emojudge.screens.rate import RateScreen
+from emojudge.screens.results import ResultsScreen
+from emojudge.settings import Settings
+from emojudge.theme import ANSI_VARIABLES, THEMES
+
+_FOLLOW_SECONDS = 1.0
+
+
+class EmojudgeApp(App[None]):
+    """The workstation on one study."""
+
+    CSS_PATH = "emojudge.tcss"
+    TITLE = "emojudge"
+    BINDINGS = bindings_of(APP)
+    ENABLE_COMMAND_PALETTE: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        study: Study,
+        settings: Settings,
+        *,
+        rater: str,
+        first_screen: str = "candidates",
+        start: bool = False,
+        modules: EngineModules | None = None,
+    ) -> None:
+        """``start`` begins the ai-judge phase at once. Raises ConfigError on a bad keymap."""
+        super().__init__()
+        check_keymap(settings.keymap)
+        self.desk = Desk(study, rater, modules)
+        self.settings = settings
+        self._first_screen = first_screen
+        self._start = start
+        self._begun = False
+        self.problem: EmojudgeError | None = None
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = settings.theme if settings.theme in self.available_themes else THEMES[0].name
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Themes that are not ours still have our voices."""
+        return ANSI_VARIABLES
+
+    def on_mount(self) -> None:
+        """Bring up the screens, then the study behind them."""
+        self.set_keymap(self.settings.keymap)
+        desk, keymap = self.desk, self.settings.keymap
+        self.add_mode("candidates", lambda: CandidatesScreen(desk, keymap))
+        self.add_mode("rate", lambda: RateScreen(desk, keymap, self.settings))
+        self.add_mode("results", lambda: ResultsScreen(desk, keymap))
+        self.add_mode("deploy", lambda: DeployScreen(desk, keymap))
+        self.switch_mode(self._first_screen)
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 1)
+        self.run_worker(self._begin(), group="begin")
+        self.set_interval(_FOLLOW_SECONDS, self._follow)
+
+    async def _begin(self) -> None:
+        try:
+            await self.desk.begin()
+        except EmojudgeError as problem:
+            self._give_up(problem)
+            return
+        self._begun = True
+        if self._start and self.desk.workspace is not None:
+            self.desk.workspace.conductor.run_all()
+        warning = await unused_gpu()
+        if warning:
+            self.notify(warning, severity="warning", timeout=30, markup=False)
+
+    async def _follow(self) -> None:
+        if not self._begun:
+            return
+        try:
+            await self.desk.follow()
+        except EmojudgeError as problem:
+            self._give_up(problem)
+
+    def _give_up(self, problem: EmojudgeError) -> None:
+        """End the app; the command line prints the problem when the screen is gone."""
+        self.problem = problem
+        self.exit(return_code=problem.exit_code)
+
+    async def on_unmount(self) -> None:
+        """Stop all workers, whatever ended the app."""
+        await self.desk.close()
+
+    # Actions
+
+    def action_show(self, mode: str) -> None:
+        """Another screen; not from within a dialog."""
+        if isinstance(self.screen, StudyScreen):
+            self.switch_mode(mode)
+
+    def action_next_screen(self, step: int) -> None:
+        """The screen after or before this one."""
+        if isinstance(self.screen, StudyScreen):
+            place = (SCREENS.index(self.current_mode) + step) % len(SCREENS)
+            self.switch_mode(SCREENS[place])
+
+    def action_help(self) -> None:
+        """Every key of this screen."""
+        if isinstance(self.screen, StudyScreen):
+            self.push_screen(HelpScreen(self.screen.SCOPE, self.settings.keymap))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: the action table's entries for this screen and the app."""
+        scope = screen.SCOPE if isinstance(screen, StudyScreen) else APP
+        for action in ACTIONS:
+            if action.scope not in (scope, APP) or action.id == "app.palette":
+                continue
+            target = self if action.scope == APP else screen
+            yield SystemCommand(
+                action.tooltip,
+                f"{action.id} · {action.key_label}",
+                lambda target=target, call=action.call: self.call_later(target.run_action, call),
+            )

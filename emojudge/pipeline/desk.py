@@ -1,0 +1,143 @@
+"""What the screens of one app share: the study, its engine, the rater's session, the core store."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from emojudge.deploy.replacer import CoreModelReplacer
+from emojudge.domain import Item
+from emojudge.engine.tasks import LIVE
+from emojudge.pipeline.deploying import replacer_for
+from emojudge.pipeline.rating import RaterSession
+from emojudge.pipeline.responses import LiveText, models_at_once
+from emojudge.pipeline.results import build_sections
+from emojudge.pipeline.reveal import PaneText
+from emojudge.pipeline.study import Study
+from emojudge.pipeline.workspace import EngineModules, Workspace
+from emojudge.ranking.agreement import OrderAgreement, order_agreement
+from emojudge.ranking.next_item import pane_count
+from emojudge.sections import Section
+from emojudge.store.tables import RESPONSES
+from emojudge.text import visible, without_thinking
+
+_LOG = logging.getLogger(__name__)
+_PREFETCH_ITEMS = 2
+
+
+@dataclass(frozen=True)
+class PaneState:
+    """One pane of the item in hand."""
+
+    text: PaneText
+    problem: str | None
+
+
+class Desk:
+    """The Textual-free side of the workstation."""
+
+    def __init__(self, study: Study, rater: str, modules: EngineModules | None = None) -> None:
+        self.study = study
+        self._modules = modules
+        self.rater = rater
+        self.workspace: Workspace | None = None
+        self.session: RaterSession | None = None
+        self.replacer: CoreModelReplacer = replacer_for(study.loaded, who=rater)
+
+    async def begin(self) -> None:
+        """Discover (in the process that leads), and get the engine ready. Raises EmojudgeError."""
+        study = self.study
+        if study.try_to_lead():
+            await study.discover()
+            at_once = models_at_once(study)
+            if study.config.performance_config.parallel_models is None:
+                # More than the panes show would only divide the cores further.
+                panes = pane_count(
+                    study.config.human_judging.panes, len(study.discovery.candidates)
+                )
+                at_once = min(at_once, panes)
+            self.workspace = Workspace(study, at_once, self._modules)
+            self.workspace.conductor.report_progress()
+        else:
+            study.follow()
+            study.state.say(f"following: {study.not_leading_because}")
+
+    async def follow(self) -> None:
+        """Take in what others stored; take the lead when it is free. Raises EmojudgeError."""
+        self.study.follow()
+        if self.study.leader is None and self.study.try_to_lead():
+            _LOG.info("the lead of this study is free: taking it")
+            await self.begin()
+
+    async def rediscover(self) -> None:
+        """Look for candidates again, with a fresh engine."""
+        if self.workspace is not None:
+            await self.workspace.close()
+            self.workspace = None
+        await self.begin()
+
+    # Rating
+
+    def open_session(self) -> RaterSession:
+        """The rater's session, opened on first use. Raises LockHeld."""
+        if self.session is None:
+            self.session = RaterSession(self.study, self.rater)
+        return self.session
+
+    def take_item(self) -> Item | None:
+        """The item to rate now; its responses, and those of the next ones, are on their way."""
+        session = self.open_session()
+        item = session.next_item()
+        workspace = self.workspace
+        if item is not None and workspace is not None:
+            prompt = session.prompt
+            for candidate in self.study.discovery.candidates:
+                if candidate.sha256 in item.panes:
+                    workspace.responses.ensure(
+                        self.study.cell(candidate, prompt, item.sample), LIVE
+                    )
+            workspace.conductor.want([prompt, *session.upcoming_prompts()[:_PREFETCH_ITEMS]])
+        return item
+
+    def panes(self) -> list[PaneState]:
+        """What each pane of the item in hand has to show, harmless and without thinking."""
+        session = self.session
+        if session is None or session.item is None:
+            return []
+        return [self._pane(response_id) for response_id in session.item.responses]
+
+    def _pane(self, response_id: str) -> PaneState:
+        stored = self.study.store.get(RESPONSES, response_id)
+        if stored is not None:
+            live = LiveText(stored.text, finished=True)
+        elif self.workspace is not None:
+            live = self.workspace.responses.live(response_id)
+        else:
+            live = LiveText("", finished=False)
+        text = live.text
+        if self.study.config.generation.hide_thinking:
+            text = without_thinking(text)
+        return PaneState(PaneText(visible(text), live.finished), live.problem)
+
+    def drop_item(self, problem: str) -> None:
+        """Give up an item that cannot be completed."""
+        if self.session is not None and self.session.item is not None:
+            _LOG.warning("item %s dropped: %s", self.session.item.id, problem)
+            self.session.skip(f"no response: {problem}")
+
+    def agreement(self) -> OrderAgreement:
+        """Order agreement of AI with this rater, from what is submitted."""
+        return order_agreement(self.study.view(), self.rater)
+
+    # Results
+
+    def sections(self) -> list[Section]:
+        """The results as they stand."""
+        return build_sections(self.study.view())
+
+    async def close(self) -> None:
+        """Stop the engine and give up the rater's lock."""
+        if self.workspace is not None:
+            await self.workspace.close()
+        if self.session is not None:
+            self.session.close()

@@ -1,0 +1,22 @@
+"""The action table as Textual bindings."""
+
+from __future__ import annotations
+
+from textual.binding import Binding, BindingType
+
+from emojudge.actions import actions_of
+
+
+def bindings_of(scope: str) -> list[BindingType]:
+    """Bindings with ids, so that a keymap can change their keys."""
+    return [
+        Binding(
+            ",".join(action.keys),
+            action.call,
+            action.footer or action.tooltip,
+            show=False,
+            tooltip=action.tooltip,
+            id=action.id,
+        )
+        for action in actions_of(scope)
+    ]

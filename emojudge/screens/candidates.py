@@ -1,0 +1,170 @@
+"""Candidates: what was found, and how far generating and judging has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from emojudge.actions import CANDIDATES
+from emojudge.domain import Candidate
+from emojudge.errors import EmojudgeError
+from emojudge.pipeline.estimate import estimate_generation
+from emojudge.pipeline.state import CandidateProgress
+from emojudge.screens.base import StudyScreen
+from emojudge.screens.bindings import bindings_of
+from emojudge.text import human_bytes, human_seconds, short_names, visible_line
+from emojudge.widgets.top_line import progress_bar
+
+_NOTHING = CandidateProgress(0, 0, 0)
+
+
+class CandidatesScreen(StudyScreen):
+    """One row per candidate; what could not be used is named below, with what would help."""
+
+    SCOPE = CANDIDATES
+    BINDINGS = bindings_of(CANDIDATES)
+
+    def body(self) -> Iterable[Widget]:
+        """A table and the problems under it."""
+        self._table = Static("", markup=False)
+        self._below = Static("", markup=False)
+        with_scroll = VerticalScroll(self._table, self._below, classes="page")
+        with_scroll.can_focus = False
+        return [with_scroll]
+
+    def repaint(self) -> None:
+        """Table and problems from the present state."""
+        study, status = self.desk.study, self.desk.study.state.status
+        self.top.parts = (
+            ("study", study.config.name),
+            ("", status.activity or "starting"),
+            *(
+                (("judged", f"{status.judged}/{status.to_judge} prompts"),)
+                if status.to_judge
+                else ()
+            ),
+        )
+        if not study.discovered:
+            self._table.update(
+                Content.styled(status.activity or "looking for candidates…", "$quiet")
+            )
+            self._below.update("")
+        else:
+            self._table.update(self._rows())
+            self._below.update(self._remarks())
+
+    def _rows(self) -> Content:
+        discovery, status = self.desk.study.discovery, self.desk.study.state.status
+        labels = short_names([one.name for one in discovery.candidates])
+        width = max([9, *(len(label) for label in labels.values())])
+        wide = self.size.width >= 100
+        head = f"{'candidate':{width}}  {'size':>7}  {'bits':>5}  {'smaller':>7}"
+        head += f"  {'context':>7}  {'template':8}" if wide else ""
+        lines = [Content.styled(f"{head}  responses", "$quiet")]
+        for one in discovery.candidates:
+            progress = status.progress.get(one.sha256, _NOTHING)
+            lines.append(self._row(one, labels[one.name], progress, width, wide))
+        return Content("\n").join(lines)
+
+    def _row(
+        self, one: Candidate, label: str, progress: CandidateProgress, width: int, wide: bool
+    ) -> Content:
+        template = "differs" if one.template_differs else "same"
+        if one.specs.chat_template is None:
+            template = "none"
+        figures = f"  {human_bytes(one.size):>7}  {one.specs.bits_per_weight:5.2f}"
+        figures += f"  {one.compression_ratio:6.2f}×"
+        if wide:
+            context = str(one.specs.context_length or "–")
+            figures += f"  {context:>7}  {template:8}"
+        bar = progress_bar(progress.done, progress.total)
+        counts = f" {progress.done}/{progress.total}" if progress.total else "–"
+        extra = ""
+        if progress.failed:
+            extra += f" · {progress.failed} failed"
+        if progress.tokens_per_second is not None and wide:
+            extra += f" · {progress.tokens_per_second:.0f} tokens/s"
+        if progress.seconds_left:
+            extra += f" · {human_seconds(progress.seconds_left)} left"
+        return Content.assemble(
+            (f"{label:{width}}", "$quiet" if one.is_baseline else "bold"),
+            figures,
+            "  ",
+            (bar, "$ai"),
+            counts,
+            (extra, "$quiet"),
+        )
+
+    def _remarks(self) -> Content:
+        study, status = self.desk.study, self.desk.study.state.status
+        discovery = study.discovery
+        baseline = study.baseline
+        lines = [
+            Content(""),
+            Content.assemble(
+                ("baseline ", "$quiet"),
+                visible_line(baseline.name),
+                (", against which likeness is measured", "$quiet"),
+            ),
+            Content.assemble(
+                ("prompts ", "$quiet"),
+                str(len(discovery.prompts)),
+                (" in ", "$quiet"),
+                str(len({one.category for one in discovery.prompts})),
+                (" categories", "$quiet"),
+            ),
+        ]
+        for one in discovery.candidates:
+            for problem in one.problems:
+                lines.append(
+                    Content.assemble((f"! {one.name}: {visible_line(problem)}", "$failed"))
+                )
+        for unusable in discovery.unusable:
+            lines.append(
+                Content.assemble(
+                    (f"✗ {unusable.name}: {unusable.reason}", "$failed"),
+                    (f" → {unusable.remedy}", "$quiet"),
+                )
+            )
+        if status.problem:
+            lines.append(Content.assemble((f"✗ {visible_line(status.problem)}", "$failed")))
+        if not status.leading:
+            lines.append(Content.styled(visible_line(study.not_leading_because), "$quiet"))
+            lines.append(Content.styled("you can rate what it has stored: F3", "$quiet"))
+        elif not status.running:
+            lines.append(
+                Content.assemble(
+                    ("s", "bold"),
+                    (" generates and judges everything · ", "$quiet"),
+                    ("F3", "bold"),
+                    (" rates now, responses are made as you go", "$quiet"),
+                )
+            )
+        return Content("\n").join(lines)
+
+    def action_start(self) -> None:
+        """Run the ai-judge phase in the background."""
+        if self.desk.workspace is None:
+            self.notify("Another process leads this study, or it is still starting.", markup=False)
+            return
+        self.notify(str(estimate_generation(self.desk.study)), timeout=12, markup=False)
+        self.desk.workspace.conductor.run_all()
+
+    def action_pause(self) -> None:
+        """Only prepare what raters need."""
+        if self.desk.workspace is not None:
+            self.desk.workspace.conductor.pause()
+
+    def action_discover(self) -> None:
+        """Look for candidates again."""
+        self.app.run_worker(self._rediscover(), exclusive=True, group="discover")
+
+    async def _rediscover(self) -> None:
+        try:
+            await self.desk.rediscover()
+        except EmojudgeError as problem:
+            self.complain(problem)

@@ -1,0 +1,329 @@
+"""Deploy: what is the core, what could be, and the way there and back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from emojudge.actions import DEPLOY
+from emojudge.deploy.gates import Gate, GateStatus, open_judgements
+from emojudge.deploy.layout import Generation
+from emojudge.deploy.replacer import Status
+from emojudge.domain import Candidate
+from emojudge.errors import EmojudgeError
+from emojudge.pipeline.deploying import incoming, judgement_gates
+from emojudge.ranking.scores import rank_candidates
+from emojudge.screens.base import StudyScreen
+from emojudge.screens.bindings import bindings_of
+from emojudge.screens.dialogs import Confirmation, LineDialog, TypedWordDialog
+from emojudge.text import human_bytes, short_names, visible_line
+from emojudge.widgets.top_line import progress_bar
+
+_GATE_STYLE = {
+    GateStatus.PASS: "$passed",
+    GateStatus.FAIL: "$failed",
+    GateStatus.UNKNOWN: "$quiet",
+}
+_LABEL = 11
+
+
+class DeployScreen(StudyScreen):
+    """One page; changes run in a thread and report their progress here."""
+
+    SCOPE = DEPLOY
+    BINDINGS = bindings_of(DEPLOY)
+
+    def body(self) -> Iterable[Widget]:
+        """One page of text."""
+        self._page = Static("", markup=False)
+        self._chosen: int | None = None
+        self._marked = 0
+        self._busy = ""
+        self._gates: tuple[tuple[str, int], tuple[Gate, ...]] | None = None
+        scroll = VerticalScroll(self._page, classes="page")
+        scroll.can_focus = False
+        return [scroll]
+
+    # Looking
+
+    def _candidates(self) -> list[Candidate]:
+        """Candidates in the order of the ranking."""
+        return [score.candidate for score in rank_candidates(self.desk.study.view())]
+
+    def _place(self) -> int:
+        """The chosen candidate's place: at first the best that is not the core already."""
+        candidates = self._candidates()
+        if self._chosen is not None:
+            return self._chosen % len(candidates)
+        core = self.desk.replacer.layout.current_generation()
+        digest = core.manifest.replacement_checksum if core else ""
+        return next(
+            (place for place, one in enumerate(candidates) if one.files[0].sha256 != digest), 0
+        )
+
+    def _candidate(self) -> Candidate:
+        return self._candidates()[self._place()]
+
+    def _all_gates(self, candidate: Candidate) -> tuple[Gate, ...]:
+        """Integrity gates are read from the file once per candidate and change of data."""
+        key = (candidate.sha256, self.desk.study.state.status.data_version)
+        if self._gates is None or self._gates[0] != key:
+            integrity = self.desk.replacer.validate(candidate.path)
+            self._gates = (key, integrity + judgement_gates(self.desk.study.view(), candidate))
+        return self._gates[1]
+
+    def repaint(self) -> None:
+        """The whole page."""
+        study = self.desk.study
+        self.top.parts = (
+            ("study", study.config.name),
+            ("store", str(self.desk.replacer.layout.root)),
+        )
+        if not study.discovered:
+            self._page.update(Content.styled("looking for candidates…", "$quiet"))
+            return
+        status = self.desk.replacer.status()
+        candidate = self._candidate()
+        lines = [self._core_line(status)]
+        lines += self._candidate_lines(status, candidate)
+        lines += self._history_lines(status)
+        if self._busy:
+            lines += [Content(""), Content.styled(self._busy, "bold")]
+        self._page.update(Content("\n").join(lines))
+
+    def _short(self, name: str) -> str:
+        """A candidate's short name where it is one of this study's."""
+        labels = short_names([one.name for one in self._candidates()])
+        return labels.get(name, visible_line(name))
+
+    def _label(self, text: str) -> tuple[str, str]:
+        return (f"{text:{_LABEL}}", "$quiet")
+
+    def _core_line(self, status: Status) -> Content:
+        core = status.current
+        if core is None:
+            return Content.assemble(
+                self._label("core now"),
+                (
+                    "none yet: p makes the chosen candidate the first core; one in use is taken "
+                    "over with `emojudge deploy adopt PATH`",
+                    "$quiet",
+                ),
+            )
+        entry = next((one for one in reversed(status.audit) if one.after == core.number), None)
+        since = f" · since {entry.time[:16].replace('T', ' ')}, by {entry.who}" if entry else ""
+        return Content.assemble(
+            self._label("core now"),
+            (f"generation {core.number} · {self._short(core.manifest.name)}", "bold"),
+            f" · {human_bytes(core.size)}",
+            (visible_line(since), "$quiet"),
+        )
+
+    def _candidate_lines(self, status: Status, candidate: Candidate) -> list[Content]:
+        core = status.current
+        change = ""
+        if core is not None:
+            saved = core.size - candidate.size
+            change = f" · saves {human_bytes(saved)}" if saved > 0 else ""
+            if saved < 0:
+                change = f" · takes {human_bytes(-saved)} more"
+        labels = short_names([one.name for one in self._candidates()])
+        row: list[str | Content | tuple[str, str]] = [self._label("promote")]
+        for one in self._candidates():
+            here = one.sha256 == candidate.sha256
+            row.append(
+                (f"{'▸ ' if here else '  '}{labels[one.name]}  ", "bold" if here else "$quiet")
+            )
+        lines = [
+            Content(""),
+            Content.assemble(*row),
+            Content.assemble(self._label(""), f"{human_bytes(candidate.size)}", (change, "$quiet")),
+            Content(""),
+        ]
+        for position, gate in enumerate(self._all_gates(candidate)):
+            lines.append(
+                Content.assemble(
+                    self._label("gates" if position == 0 else ""),
+                    (f"{gate.status.mark} {gate.name}", _GATE_STYLE[gate.status]),
+                    (f"  {visible_line(gate.reason)}", "$quiet"),
+                )
+            )
+        return lines
+
+    def _history_lines(self, status: Status) -> list[Content]:
+        lines = [Content("")]
+        kept = {backup.generation: backup for backup in reversed(status.backups)}
+        for position, one in enumerate(status.generations):
+            current = status.current is not None and one.number == status.current.number
+            back = status.predecessor is not None and one.number == status.predecessor.number
+            notes = [
+                *(["now"] if current else []),
+                *(["r goes here"] if back and not current else []),
+                *(
+                    [f"backup “{visible_line(kept[one.number].label)}”"]
+                    if one.number in kept
+                    else []
+                ),
+            ]
+            here = position == self._marked % max(1, len(status.generations))
+            lines.append(
+                Content.assemble(
+                    self._label("history" if position == 0 else ""),
+                    ("▸ " if here else "  ", "bold"),
+                    (f"{one.number} {self._short(one.manifest.name)}", "bold" if current else ""),
+                    (f" · {human_bytes(one.size)}", "$quiet"),
+                    (f" · {' · '.join(notes)}" if notes else "", "$quiet"),
+                )
+            )
+        for entry in status.audit[-4:][::-1]:
+            origin = f"from {entry.before} " if entry.before is not None else ""
+            reason = f" “{entry.reason}”" if entry.reason else ""
+            text = (
+                f"{entry.time[11:19]} {entry.who}: {entry.action} {origin}to {entry.after}{reason}"
+            )
+            label = "log" if entry is status.audit[-1] else ""
+            lines.append(Content.assemble(self._label(label), (visible_line(text), "$quiet")))
+        return lines
+
+    # Choosing
+
+    def action_choose(self, step: int) -> None:
+        """Another candidate."""
+        self._chosen = self._place() + step
+        self.guarded(self.repaint)
+
+    def action_mark(self, step: int) -> None:
+        """Another generation of the history."""
+        self._marked += step
+        self.guarded(self.repaint)
+
+    # Changing
+
+    def _change(self, what: str, work: Callable[[], Generation]) -> None:
+        """Run a change in a thread; the screen stays live and shows how it goes."""
+        if self._busy:
+            self.notify("One change at a time.", markup=False)
+            return
+        self._busy = f"{what}…"
+        self.repaint()
+        self.run_worker(self._run_change(what, work), group="deploy")
+
+    async def _run_change(self, what: str, work: Callable[[], Generation]) -> None:
+        try:
+            generation = await asyncio.to_thread(work)
+        except EmojudgeError as problem:
+            self.complain(problem)
+        else:
+            self._marked = 0
+            self.notify(
+                f"{what}: the core is now generation {generation.number}, "
+                f"{visible_line(generation.manifest.name)}",
+                markup=False,
+            )
+        finally:
+            self._busy = ""
+            self.guarded(self.repaint)
+
+    def _copy_progress(self, done: int, total: int) -> None:
+        """Called in the copying thread."""
+        self.app.call_from_thread(self._show_progress, done, total)
+
+    def _show_progress(self, done: int, total: int) -> None:
+        self._busy = (
+            f"copying and hashing {progress_bar(done, total)} "
+            f"{human_bytes(done)} of {human_bytes(total)}"
+        )
+        self.guarded(self.repaint)
+
+    def action_promote(self) -> None:
+        """Make the chosen candidate the core."""
+        self.guarded(self._ask_promote)
+
+    def _ask_promote(self) -> None:
+        candidate = self._candidate()
+        gates = self._all_gates(candidate)
+        core = self.desk.replacer.layout.current_generation()
+        expected = core.number if core else None
+        unmet = open_judgements(gates)
+        lines = (
+            f"{visible_line(candidate.name)} becomes the core"
+            + (f" in place of {visible_line(core.manifest.name)}." if core else "."),
+            *(f"{gate.status.mark} {gate.name}: {gate.reason}" for gate in unmet),
+        )
+
+        def go(answer: Confirmation | None) -> None:
+            if answer is None:
+                return
+            self._change(
+                "promoted",
+                lambda: self.desk.replacer.replace(
+                    incoming(candidate),
+                    expected=expected,
+                    judgements=gates,
+                    force=answer.reason,
+                    progress=self._copy_progress,
+                ),
+            )
+
+        self.app.push_screen(
+            TypedWordDialog("promote", lines, "promote", ask_reason=bool(unmet)), go
+        )
+
+    def action_rollback(self) -> None:
+        """Back to the core before."""
+        self.guarded(self._ask_rollback)
+
+    def _ask_rollback(self) -> None:
+        status = self.desk.replacer.status()
+        if status.predecessor is None or status.current is None:
+            self.notify("There is nothing to roll back to yet.", markup=False)
+            return
+        target, core = status.predecessor, status.current
+        self._confirm_move(
+            "roll back",
+            f"Back to generation {target.number}, {visible_line(target.manifest.name)}.",
+            lambda: self.desk.replacer.rollback(expected=core.number),
+        )
+
+    def action_restore(self) -> None:
+        """Make the marked generation current."""
+        self.guarded(self._ask_restore)
+
+    def _ask_restore(self) -> None:
+        status = self.desk.replacer.status()
+        if not status.generations or status.current is None:
+            return
+        target = status.generations[self._marked % len(status.generations)]
+        core = status.current
+        if target.number == core.number:
+            self.notify("That is the core already.", markup=False)
+            return
+        self._confirm_move(
+            "restore",
+            f"Generation {target.number}, {visible_line(target.manifest.name)}, becomes the core.",
+            lambda: self.desk.replacer.restore(target.number, expected=core.number),
+        )
+
+    def _confirm_move(self, title: str, line: str, work: Callable[[], Generation]) -> None:
+        word = title.replace(" ", "")
+
+        def go(answer: Confirmation | None) -> None:
+            if answer is not None:
+                self._change("rolled back" if word == "rollback" else "restored", work)
+
+        self.app.push_screen(TypedWordDialog(title, (line,), word), go)
+
+    def action_pin(self) -> None:
+        """Keep the present core as a backup under a name."""
+
+        def pin(label: str | None) -> None:
+            if label is not None:
+                self.guarded(lambda: self.desk.replacer.backup(label or "by hand"))
+                self.guarded(self.repaint)
+
+        self.app.push_screen(LineDialog("pin the present core", placeholder="what to call it"), pin)

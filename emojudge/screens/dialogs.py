@@ -1,0 +1,128 @@
+"""Small dialogs: help, a line of text, and the typed word before something irreversible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from emojudge.actions import APP, actions_of, key_label
+
+_CANCEL: list[BindingType] = [("escape", "dismiss(None)", "cancel")]
+
+
+class HelpScreen(ModalScreen[None]):
+    """Every key of a screen, from the action table."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *_CANCEL,
+        ("f1", "dismiss(None)"),
+        ("q", "dismiss(None)"),
+    ]
+
+    def __init__(self, scope: str, keymap: Mapping[str, str]) -> None:
+        super().__init__()
+        self._scope = scope
+        self._keymap = keymap
+
+    def compose(self) -> ComposeResult:
+        """Two groups: this screen, everywhere."""
+        with VerticalScroll(classes="dialog wide") as box:
+            box.border_title = f"keys · {self._scope}"
+            yield Static(self._group(self._scope), markup=False)
+            yield Static(Content.styled("\neverywhere", "$quiet bold"), markup=False)
+            yield Static(self._group(APP), markup=False)
+            yield Static(Content.styled("\nesc closes this", "$quiet"), markup=False)
+
+    def _group(self, scope: str) -> Content:
+        lines = []
+        for action in actions_of(scope):
+            mapped = self._keymap.get(action.id)
+            keys = mapped.split(",") if mapped else action.keys
+            shown = " ".join(key_label(key.strip()) for key in keys)
+            lines.append(Content.assemble((shown.rjust(12), "bold"), "  ", action.tooltip))
+        return Content("\n").join(lines)
+
+
+class LineDialog(ModalScreen[str | None]):
+    """Asks for one line of text; escape gives None."""
+
+    BINDINGS = _CANCEL
+
+    def __init__(self, title: str, value: str = "", placeholder: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self._value = value
+        self._placeholder = placeholder
+
+    def compose(self) -> ComposeResult:
+        """One input."""
+        with Vertical(classes="dialog") as box:
+            box.border_title = self._title
+            yield Input(self._value, placeholder=self._placeholder)
+            yield Static(Content.styled("⏎ keeps it · esc leaves it as it was", "$quiet"))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Done."""
+        self.dismiss(event.value.strip())
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A typed word, and the reason where one was asked for."""
+
+    reason: str | None
+
+
+class TypedWordDialog(ModalScreen[Confirmation | None]):
+    """Goes on only when the word is typed, and a reason given where one is needed."""
+
+    BINDINGS = _CANCEL
+
+    def __init__(
+        self, title: str, lines: tuple[str, ...], word: str, *, ask_reason: bool = False
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._lines = lines
+        self._word = word
+        self._ask_reason = ask_reason
+
+    def compose(self) -> ComposeResult:
+        """What will happen, then the inputs."""
+        with Vertical(classes="dialog") as box:
+            box.border_title = self._title
+            yield Static("\n".join(self._lines), markup=False)
+            if self._ask_reason:
+                yield Static(Content.styled("your reason, for the audit", "$quiet"))
+                yield Input(id="reason")
+            yield Static(Content.assemble(("type ", "$quiet"), (self._word, "bold")))
+            yield Input(id="word", placeholder=self._word)
+            yield Static("", id="missing", markup=False)
+            yield Static(Content.styled("⏎ goes on · esc changes nothing", "$quiet"))
+
+    def on_mount(self) -> None:
+        """Start at the first input."""
+        self.query(Input).first().focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Go on if everything is there, else to what is missing."""
+        reason = self.query_one("#reason", Input).value.strip() if self._ask_reason else None
+        word = self.query_one("#word", Input)
+        missing = self.query_one("#missing", Static)
+        if self._ask_reason and not reason:
+            missing.update("a reason is needed, because not every gate passed")
+            self.query_one("#reason", Input).focus()
+        elif word.value.strip() != self._word:
+            if event.input.id == "word":
+                missing.update(f"that is not {self._word}")
+            word.focus()
+        else:
+            self.dismiss(Confirmation(reason))

@@ -1,0 +1,45 @@
+"""The live line: how often AI and the rater put two responses in the same order."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from emojudge.ranking.agreement import OrderAgreement
+from emojudge.text import counted, visible_line
+from emojudge.widgets.trend import trend_bars
+
+
+class AgreementLine(Widget):
+    """Updates with every submitted item; says what is missing before the first."""
+
+    DEFAULT_CSS = "AgreementLine { height: 1; padding: 0 1; }"
+
+    agreement: reactive[OrderAgreement | None] = reactive(None)
+    note: reactive[str] = reactive("")
+    """A short message that stands here instead, until the next key."""
+
+    def render(self) -> Content:
+        """One line."""
+        if self.note:
+            return Content.styled(visible_line(self.note), "bold")
+        agreement = self.agreement
+        if agreement is None or agreement.share is None:
+            return Content.assemble(
+                ("AI", "$ai"),
+                (" vs ", "$quiet"),
+                ("you", "$people"),
+                (" · after the first submitted item", "$quiet"),
+            )
+        return Content.assemble(
+            ("AI", "$ai"),
+            (" vs ", "$quiet"),
+            ("you", "$people"),
+            (" · ", "$quiet"),
+            counted(agreement.items, "item"),
+            (" · same order ", "$quiet"),
+            (f"{agreement.share:.0%}", "bold"),
+            (f" of {agreement.pairs} pairs ", "$quiet"),
+            (trend_bars(agreement.trend), "$ai"),
+        )

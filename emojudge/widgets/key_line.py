@@ -1,0 +1,45 @@
+"""The bottom row: what can be pressed, from the action table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.content import Content
+from textual.widget import Widget
+
+from emojudge.actions import footer_entries
+
+_GAP = "  "
+_WIDE_NAVIGATION = (("F2", "candidates"), ("F3", "rate"), ("F4", "results"), ("F5", "deploy"))
+_NARROW_NAVIGATION = (("F2–F5", "screens"),)
+
+
+def _entries(pairs: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> Content:
+    parts = [Content.assemble((key, "bold"), " ", (label, "$quiet")) for key, label in pairs]
+    return Content(_GAP).join(parts)
+
+
+class KeyLine(Widget):
+    """Keys of one screen on the left, the way to the others on the right."""
+
+    DEFAULT_CSS = "KeyLine { height: 1; dock: bottom; padding: 0 1; }"
+
+    def __init__(self, scope: str, keymap: Mapping[str, str]) -> None:
+        super().__init__()
+        self._own = footer_entries(scope, keymap)
+
+    def render(self) -> Content:
+        """As many of the screen's keys as fit; the way out and to the help always does."""
+        width = self.size.width
+        tail = [entry for entry in self._own if entry[1] in ("help", "quit")]
+        head = [entry for entry in self._own if entry not in tail]
+        for navigation in (_WIDE_NAVIGATION, _NARROW_NAVIGATION):
+            right = _entries([*navigation, *tail])
+            left = _entries(head)
+            if left.cell_length + right.cell_length + len(_GAP) <= width:
+                break
+        while head and _entries(head).cell_length + right.cell_length + len(_GAP) > width:
+            head.pop()
+        left = _entries(head)
+        gap = max(1, width - left.cell_length - right.cell_length)
+        return Content.assemble(left, " " * gap, right)

@@ -1,0 +1,111 @@
+"""A results section on the screen."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+from textual.content import Content
+from textual.events import Resize
+from textual.widget import Widget
+
+from emojudge.report.cells import cell_text, is_numeric
+from emojudge.sections import Section, Sentence, Table, Trend, Voice
+from emojudge.text import visible_line
+from emojudge.theme import VOICE_STYLES
+from emojudge.widgets.trend import trend_bars
+
+_GAP = "  "
+
+
+@singledispatch
+def block_content(block: Any, width: int) -> Content:
+    """A block as styled text, at most ``width`` cells wide where it is a table."""
+    raise TypeError(f"no rendering for {type(block).__name__}")
+
+
+@block_content.register
+def _sentence(block: Sentence, width: int) -> Content:
+    return Content.assemble((visible_line(block.text), VOICE_STYLES[block.voice.value]))
+
+
+@block_content.register
+def _trend(block: Trend, width: int) -> Content:
+    return Content.assemble(
+        (f"{block.label} ", "$quiet"),
+        (trend_bars(block.values), VOICE_STYLES[block.voice.value]),
+    )
+
+
+def _fitting(widths: list[int], room: int) -> int:
+    """How many columns fit; the rest is left to wider terminals and the report."""
+    used = 0
+    for count, width in enumerate(widths):
+        used += width + (len(_GAP) if count else 0)
+        if used > room:
+            return count
+    return len(widths)
+
+
+@block_content.register
+def _table(block: Table, width: int) -> Content:
+    texts = [
+        [
+            visible_line(cell_text(cell, column))
+            for cell, column in zip(row.cells, block.columns, strict=True)
+        ]
+        for row in block.rows
+    ]
+    widths = [
+        max([len(column.title), *(len(row[index]) for row in texts)])
+        for index, column in enumerate(block.columns)
+    ]
+    shown = max(1, _fitting(widths, width))
+    numeric = [is_numeric(block, index) for index in range(shown)]
+
+    def pad(text: str, index: int) -> str:
+        return text.rjust(widths[index]) if numeric[index] else text.ljust(widths[index])
+
+    heads = [(pad(block.columns[index].title, index), "$quiet") for index in range(shown)]
+    lines = [Content(_GAP).join([Content.styled(text, style) for text, style in heads])]
+    for row, cells in zip(block.rows, texts, strict=True):
+        styled = []
+        for index in range(shown):
+            voice = block.columns[index].voice
+            if index == 0 and row.voice is not Voice.PLAIN:
+                voice = row.voice
+            if row.cells[index] is None:
+                voice = Voice.DIM
+            styled.append(Content.styled(pad(cells[index], index), VOICE_STYLES[voice.value]))
+        lines.append(Content(_GAP).join(styled))
+    if shown < len(block.columns):
+        hidden = ", ".join(column.title for column in block.columns[shown:])
+        lines.append(Content.styled(f"wider terminal or report: {hidden}", "$quiet"))
+    return Content("\n").join(lines)
+
+
+class SectionView(Widget):
+    """A section's title and blocks."""
+
+    DEFAULT_CSS = "SectionView { height: auto; padding: 0 1 1 1; }"
+
+    def __init__(self, section: Section) -> None:
+        super().__init__()
+        self._section = section
+
+    def show(self, section: Section) -> None:
+        """Show newer data of the same section."""
+        if section != self._section:
+            self._section = section
+            self.refresh(layout=True)
+
+    def on_resize(self, event: Resize) -> None:
+        """Tables show as many columns as fit."""
+        self.refresh(layout=True)
+
+    def render(self) -> Content:
+        """Title, then blocks."""
+        room = max(20, self.content_size.width or 78)
+        parts = [Content.styled(self._section.title, "$quiet bold")]
+        parts += [block_content(block, room) for block in self._section.blocks]
+        return Content("\n").join(parts)
