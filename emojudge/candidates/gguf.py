@@ -32,7 +32,7 @@ _MAX_KEYS = 10_000
 _MAX_TENSORS = 100_000
 _MAX_KEY_LENGTH = 65_535
 _MAX_STRING = 16 << 20
-_MAX_ARRAY = 4_000_000
+_MAX_ARRAY = 2_000_000
 _MAX_HEADER = 256 << 20
 _MAX_NAME = 63
 _MAX_DIMENSIONS = 4
@@ -191,10 +191,20 @@ class _Cursor:
 
     def skip_strings(self, count: int) -> None:
         """Step over ``count`` strings without keeping or decoding them."""
-        for _ in range(count):
-            length = self.count("the length of an array's string", _MAX_STRING)
-            self._need(length)
-            self.position += length
+        unpack = _U64.unpack_from
+        while count:
+            place = self._need(_U64.size)
+            window, last = self._window, len(self._window) - _U64.size
+            while count and place <= last:
+                (length,) = unpack(window, place)
+                if length > _MAX_STRING:
+                    at = self._start + place
+                    raise self.fail(f"an array's string has the length {length}", at)
+                place += _U64.size + length
+                count -= 1
+            self.position = self._start + place
+            if self.position > self.size:
+                raise self.fail(f"the file ends at byte {self.size}: it is truncated", self.size)
 
 
 def _read_array(cursor: _Cursor, key: str) -> ArraySummary:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from emojudge import clock
 from emojudge.deploy.layout import Generation
 from emojudge.domain import Frozen
 from emojudge.errors import DeployError
@@ -45,8 +45,7 @@ def make_backup(
     folder: Path, generation: Generation, *, by: str, label: str, automatic: bool
 ) -> Backup:
     """Name ``generation`` as a backup. Raises DeployError."""
-    now = datetime.datetime.now().astimezone()
-    stamp = base = f"backup_{now:%Y%m%d_%H%M%S}"
+    stamp = base = f"backup_{clock.file_stamp()}"
     counter = 1
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -64,7 +63,7 @@ def make_backup(
         generation=generation.number,
         name=generation.manifest.name,
         sha256=generation.manifest.replacement_checksum,
-        created=now.isoformat(timespec="seconds"),
+        created=clock.stamp(),
         by=by,
         label=label,
         automatic=automatic,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
 import shutil
 import uuid
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from emojudge import clock
 from emojudge.candidates.discover import read_model
 from emojudge.deploy.backups import Backup, list_backups, make_backup
 from emojudge.deploy.companion_manifest import read_companion_manifest, update_companion_manifest
@@ -33,10 +33,6 @@ _READ_ONLY_FOLDER = 0o555
 _MEGABYTE = 1_000_000
 ANY = -1
 """Promote whatever is current now, without having looked."""
-
-
-def _now() -> str:
-    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _quiet(done: int, total: int) -> None:
@@ -202,7 +198,7 @@ class CoreModelReplacer:
             quantization_method=specs.quantization,
             size_mb=round(sum(file.size for file in files) / _MEGABYTE, 3),
             emotional_degradation=incoming.emotional_degradation,
-            last_updated=_now(),
+            last_updated=clock.stamp(),
             replacement_checksum=files[0].sha256,
             files=files,
             by=self._who,
@@ -226,7 +222,7 @@ class CoreModelReplacer:
             update_companion_manifest(self._manifest, after.manifest)
         self.layout.append_audit(
             AuditEntry(
-                time=_now(),
+                time=clock.stamp(),
                 who=self._who,
                 action=action,
                 before=before.number if before else None,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from emojudge import clock
 from emojudge.candidates.discover import read_model
 from emojudge.candidates.pass1 import write_pass1
 from emojudge.domain import Specs
@@ -51,7 +51,7 @@ def _describe(folder: Path, file: Path, source_size: int, requested: str, specs:
             "tensor_types": specs.tensor_types,
             "bits_per_weight": round(specs.bits_per_weight, 4),
             "compression_ratio": round(source_size / file.stat().st_size, 4),
-            "timestamp": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "timestamp": clock.stamp(),
         },
     )
 

@@ -9,6 +9,7 @@ import time
 
 from tinydb import where
 
+from emojudge import clock
 from emojudge.domain import (
     Candidate,
     Criterion,
@@ -20,7 +21,7 @@ from emojudge.domain import (
     Rating,
 )
 from emojudge.errors import EmojudgeError
-from emojudge.pipeline.study import Study, now
+from emojudge.pipeline.study import Study
 from emojudge.ranking.next_item import MIN_PANES, draw_item, pane_count, prompt_order
 from emojudge.store.study import Writer
 from emojudge.store.tables import DRAFTS, FAILURES, ITEMS, RATED, RESPONSES
@@ -147,7 +148,7 @@ class RaterSession:
                     for one in candidates
                     for sample in range(samples)
                 },
-                now=now(),
+                now=clock.stamp(),
             )
             self._writer.put(ITEMS, [item])
             self._take(item)
@@ -243,7 +244,7 @@ class RaterSession:
             ratings=ratings,
             skipped=skipped,
             seconds=time.monotonic() - self._shown_at,
-            submitted=now(),
+            submitted=clock.stamp(),
         )
         self._writer.put(RATED, [rated])
         self.item = self.draft = None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from emojudge import clock
 from emojudge.domain import Candidate, Cell, CellFailure, Response
 from emojudge.engine.local import WORKER_MODULE, LocalExecutor, WorkerOptions
 from emojudge.engine.tasks import (
@@ -30,7 +31,7 @@ from emojudge.engine.tasks import (
 )
 from emojudge.pipeline.cells import conversation, engine_version, template_for
 from emojudge.pipeline.state import CandidateProgress
-from emojudge.pipeline.study import Study, now
+from emojudge.pipeline.study import Study
 from emojudge.store.tables import FAILURES, RESPONSES
 
 _LOG = logging.getLogger(__name__)
@@ -197,7 +198,7 @@ class Responses:
             seconds=generated.seconds,
             rendered_sha256=generated.rendered_sha256,
             engine=engine_version(),
-            created=now(),
+            created=clock.stamp(),
         )
         writer = self._study.lead()
         if self._study.stored(cell) is None:
@@ -215,7 +216,7 @@ class Responses:
             prompt_id=cell.prompt_id,
             sample=cell.sample,
             reason=reason,
-            created=now(),
+            created=clock.stamp(),
         )
         _LOG.error("no response from %s to %s: %s", cell.candidate[:12], cell.prompt_id, reason)
         self._failed[cell.id] = failure

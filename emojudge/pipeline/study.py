@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import logging
 from pathlib import Path
 
-from emojudge import prompts
+from emojudge import clock, prompts
 from emojudge.candidates.discover import Discovered, discover, total_bytes
 from emojudge.config_file import LoadedConfig
 from emojudge.domain import Candidate, Cell, Judgement, ModelFile, Prompt, Response
@@ -30,11 +29,6 @@ from emojudge.text import human_bytes
 from emojudge.view import StudyView
 
 _LOG = logging.getLogger(__name__)
-
-
-def now() -> str:
-    """The present, as stored."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 class Study:
@@ -66,7 +60,7 @@ class Study:
                 schema_version=SCHEMA_VERSION,
                 seed=self.config.generation.seed,
                 name=self.config.name,
-                created=now(),
+                created=clock.stamp(),
             )
             self.leader.put(STUDY, [record])
         for damage in self.store.damage:

@@ -123,7 +123,8 @@ def agreement_section(view: StudyView) -> Section | None:
         blocks = (
             Sentence(
                 f"AI and people put a pair in the same order in {overall.share:.0%} of "
-                f"{counted(overall.pairs, 'pair')} from {counted(overall.items, 'item')} (chance is 50%)"
+                f"{counted(overall.pairs, 'pair')} from "
+                f"{counted(overall.items, 'item')} (chance is 50%)"
             ),
             Trend("after each item", overall.trend, Voice.AI),
             *(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from emojudge import clock
 from emojudge.errors import StoreError
 from emojudge.paths import write_durably
 from emojudge.report.html import render_html
@@ -41,8 +41,7 @@ def write_reports(
             f"Cannot make the results folder {folder}: {problem.strerror}. Set "
             "output_config.results_dir to a writable folder."
         ) from problem
-    now = datetime.datetime.now().astimezone()
-    stamp = f"{now:%Y%m%d_%H%M%S}"
+    stamp = clock.file_stamp()
 
     def as_json(value: object) -> bytes:
         return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
@@ -56,6 +55,6 @@ def write_reports(
     page = None
     if html:
         page = folder / f"pass2_complete_report_{stamp}.html"
-        content = render_html(view, sections, phases_completed, f"{now:%d %b %Y, %H:%M}")
+        content = render_html(view, sections, phases_completed, f"{clock.now():%d %b %Y, %H:%M}")
         write_durably(page, content.encode())
     return Written(report, comparisons, page)

@@ -1,0 +1,88 @@
+"""A model worker without a model: it speaks the real protocol and says what its prompt asks for.
+
+The last user turn may hold one instruction word: CRASH (aborts), CRASH-ONCE:<file> (aborts unless
+the file exists, which it then creates), HANG, NONSENSE, REFUSE, ESCAPES. Otherwise it says a few
+words that depend on the model's path and the seed only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+from emojudge.engine.child import Channel
+from emojudge.engine.protocol import (
+    Generate,
+    Generated,
+    LoadModel,
+    ModelReady,
+    TaskFailed,
+    TextDelta,
+    TextFrame,
+)
+
+_WORDS = ("I", "am", "here", "with", "you", "and", "that", "sounds", "hard", "tell", "me", "more")
+HOSTILE = "\x1b]0;stolen title\x07 \x1b[2J \u202ereversed\u202c [bold red]not markup[/]"
+
+
+def _say(channel: Channel, command: Generate, path: str) -> Generated:
+    draw = random.Random(f"{Path(path).name}:{command.seed}")
+    words = [draw.choice(_WORDS) for _ in range(draw.randint(8, 20))]
+    text = " ".join(words) + "."
+    if "ESCAPES" in command.messages[-1].content:
+        text = HOSTILE
+    channel.send(TextFrame(deltas=(TextDelta(id=command.id, text=text),)))
+    return Generated(
+        id=command.id,
+        text=text,
+        finish="end",
+        prompt_tokens=10,
+        tokens=len(words),
+        first_token_seconds=0.01,
+        seconds=0.1,
+        rendered_sha256=hashlib.sha256(command.model_dump_json().encode()).hexdigest(),
+    )
+
+
+def _misbehave(channel: Channel, text: str) -> None:
+    for word in text.split():
+        if word == "CRASH":
+            print("ggml_abort: scripted", file=sys.stderr, flush=True)
+            os.abort()
+        if word.startswith("CRASH-ONCE:"):
+            marker = Path(word.partition(":")[2])
+            if not marker.exists():
+                marker.touch()
+                os.abort()
+        if word == "HANG":
+            time.sleep(3600)
+        if word == "NONSENSE":
+            os.write(channel._out.fileno(), b"Segmentation fault (core dumped)\n")
+
+
+def main() -> None:
+    channel = Channel()
+    path = ""
+    while True:
+        command = channel.next_command()
+        if isinstance(command, LoadModel):
+            path = command.path
+            if "unloadable" in path:
+                channel.send(TaskFailed(reason="unknown model architecture"))
+            else:
+                channel.send(ModelReady(context_length=4096, load_seconds=0.0, gpu_offload=False))
+        elif isinstance(command, Generate):
+            content = command.messages[-1].content
+            _misbehave(channel, content)
+            if "REFUSE" in content:
+                channel.send(TaskFailed(id=command.id, reason="the prompt has 9999 tokens"))
+            else:
+                channel.send(_say(channel, command, path))
+
+
+if __name__ == "__main__":
+    main()

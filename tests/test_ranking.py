@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from emojudge.config import Config
+from emojudge.domain import (
+    Candidate,
+    Criterion,
+    Item,
+    Judgement,
+    ModelFile,
+    RatedItem,
+    Rating,
+    Response,
+    Specs,
+    human_score,
+)
+from emojudge.judges import similarity
+from emojudge.ranking.agreement import order_agreement
+from emojudge.ranking.next_item import draw_item, pane_count, prompt_order
+from emojudge.ranking.scores import rank_candidates
+from emojudge.view import StudyView, mean_over_prompts
+
+WEIGHTS = Config().human_judging.criteria_weights
+SPECS = Specs(
+    architecture="llama",
+    model_name=None,
+    parameters=1,
+    quantization="F16",
+    bits_per_weight=16,
+    tensor_types={},
+    context_length=None,
+    vocabulary_size=None,
+    chat_template=None,
+)
+
+
+def candidate(name: str, *, baseline: bool = False) -> Candidate:
+    file = ModelFile(path=f"/{name}", size=10, sha256=name, mtime_ns=0, inode=0)
+    return Candidate(name=name, files=(file,), specs=SPECS, is_baseline=baseline)
+
+
+def response(sha: str, prompt: str, sample: int = 0) -> Response:
+    return Response(
+        id=f"{sha}/{prompt}/{sample}",
+        candidate=sha,
+        prompt_id=prompt,
+        sample=sample,
+        seed=0,
+        text="x",
+        finish="end",
+        prompt_tokens=1,
+        tokens=1,
+        first_token_seconds=0,
+        seconds=1,
+        rendered_sha256="",
+        engine="",
+        created="",
+    )
+
+
+def rated(prompt: str, scores: dict[str, int], rater: str = "ana") -> RatedItem:
+    ratings = tuple(
+        Rating(
+            candidate=sha,
+            response_id=f"{sha}/{prompt}/0",
+            scores=dict.fromkeys(Criterion, value),
+        )
+        for sha, value in scores.items()
+    )
+    return RatedItem(
+        id=f"{rater}/{prompt}",
+        rater=rater,
+        number=1,
+        prompt_id=prompt,
+        sample=0,
+        ratings=ratings,
+        seconds=1,
+        submitted="",
+    )
+
+
+def view(items: list[RatedItem], ai: dict[str, float]) -> StudyView:
+    return StudyView(
+        config=Config(),
+        seed=1,
+        candidates=(candidate("a", baseline=True), candidate("b"), candidate("c")),
+        unusable=(),
+        prompts=(),
+        responses=tuple(response(key[0], key[2:4]) for key in ai),
+        failures=(),
+        judgements=(),
+        rated=tuple(items),
+        ai_scores=ai,
+    )
+
+
+def test_human_scores_map_one_to_five_onto_zero_to_one() -> None:
+    assert human_score(dict.fromkeys(Criterion, 1), WEIGHTS) == pytest.approx(0)
+    assert human_score(dict.fromkeys(Criterion, 5), WEIGHTS) == pytest.approx(1)
+    mixed = dict(zip(Criterion, (5, 1, 3, 2), strict=True))
+    assert human_score(mixed, WEIGHTS) == pytest.approx((5 * 0.25 + 0.3 + 0.75 + 0.4 - 1) / 4)
+
+
+def test_the_final_score_is_two_fifths_ai_and_three_fifths_people() -> None:
+    ranked = rank_candidates(
+        view([rated("p1", {"a": 5, "b": 3})], {"a/p1/0": 1.0, "b/p1/0": 0.5, "c/p1/0": 0.9})
+    )
+    assert [(one.label, one.final) for one in ranked[:2]] == [
+        ("a", pytest.approx(0.4 * 1 + 0.6 * 1)),
+        ("b", pytest.approx(0.4 * 0.5 + 0.6 * 0.5)),
+    ]
+    # AI never stands in for people who have not rated.
+    assert (ranked[2].label, ranked[2].final, ranked[2].human) == ("c", None, None)
+
+
+def test_a_prompt_with_many_values_counts_once() -> None:
+    assert mean_over_prompts([("p", 1.0), ("p", 1.0), ("p", 1.0), ("q", 0.0)]) == 0.5
+    assert mean_over_prompts([]) is None
+
+
+def test_order_agreement_counts_pairs_and_halves_ties() -> None:
+    ai = {"a/p1/0": 1.0, "b/p1/0": 0.8, "c/p1/0": 0.6, "a/p2/0": 1.0, "b/p2/0": 0.2}
+    same = order_agreement(view([rated("p1", {"a": 5, "b": 4, "c": 1})], ai))
+    assert (same.share, same.pairs, same.items) == (1.0, 3, 1)
+    reversed_order = order_agreement(view([rated("p1", {"a": 1, "b": 4, "c": 5})], ai))
+    assert reversed_order.share == 0.0
+    tie = order_agreement(view([rated("p1", {"a": 3, "b": 3})], ai))
+    assert tie.share == 0.5
+    both = order_agreement(view([rated("p1", {"a": 3, "b": 3}), rated("p2", {"a": 5, "b": 1})], ai))
+    assert (both.share, both.trend) == (0.75, (0.5, 0.75))
+    unjudged = order_agreement(view([rated("p9", {"a": 5, "b": 1})], ai))
+    assert (unjudged.share, unjudged.items) == (None, 0)
+
+
+def test_agreement_of_one_rater_leaves_the_others_out() -> None:
+    ai = {"a/p1/0": 1.0, "b/p1/0": 0.5}
+    items = [rated("p1", {"a": 5, "b": 1}, "ana"), rated("p1", {"a": 1, "b": 5}, "ben")]
+    assert order_agreement(view(items, ai), "ana").share == 1.0
+    assert order_agreement(view(items, ai), "ben").share == 0.0
+    assert order_agreement(view(items, ai)).share == 0.5
+
+
+# Similarity
+
+
+def unit(*values: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    row = np.asarray(values, dtype=np.float32)
+    return row / np.float32(np.linalg.norm(row))
+
+
+def test_similarity_figures_are_the_means_they_claim_to_be() -> None:
+    baseline = tuple(response("a", "p", sample) for sample in range(3))
+    other = response("b", "p")
+    rng = np.random.default_rng(5)
+    vectors = {one.id: unit(*rng.normal(size=4)) for one in (*baseline, other)}
+    judged = similarity.judge_prompt(
+        similarity.PromptResponses("p", baseline, (other,)), vectors, "enc"
+    )
+
+    def cosine(one: Response, two: Response) -> float:
+        return float(vectors[one.id] @ vectors[two.id])
+
+    pairs = [cosine(x, y) for x in baseline for y in baseline if x is not y]
+    assert judged[0].figures["self"] == pytest.approx(np.mean(pairs), abs=1e-6)
+    assert judged[0].figures["cross"] == pytest.approx(
+        np.mean([cosine(baseline[0], baseline[1]), cosine(baseline[0], baseline[2])]), abs=1e-6
+    )
+    assert judged[3].figures["cross"] == pytest.approx(
+        np.mean([cosine(other, one) for one in baseline]), abs=1e-6
+    )
+
+
+def test_the_baseline_scores_exactly_one_against_itself() -> None:
+    rng = np.random.default_rng(7)
+    judgements: list[Judgement] = []
+    for prompt in ("p", "q", "r"):
+        baseline = tuple(response("a", prompt, sample) for sample in range(4))
+        vectors = {one.id: unit(*(rng.normal(size=8) + 1)) for one in baseline}
+        judgements += similarity.judge_prompt(
+            similarity.PromptResponses(prompt, baseline, ()), vectors, "enc"
+        )
+    scores = similarity.response_scores(judgements)
+    assert mean_over_prompts((one.prompt_id, scores[one.response_id]) for one in judgements) == (
+        pytest.approx(1.0, abs=1e-6)
+    )
+
+
+def test_a_reply_to_something_else_scores_lower() -> None:
+    baseline = tuple(response("a", "p", sample) for sample in range(2))
+    near, far = response("b", "p"), response("c", "p")
+    vectors = {
+        baseline[0].id: unit(1, 0.1, 0),
+        baseline[1].id: unit(1, -0.1, 0),
+        near.id: unit(1, 0, 0.05),
+        far.id: unit(0, 0, 1),
+    }
+    scores = similarity.response_scores(
+        similarity.judge_prompt(
+            similarity.PromptResponses("p", baseline, (near, far)), vectors, "enc"
+        )
+    )
+    assert scores[near.id] > 0.9
+    assert scores[far.id] < 0.1
+
+
+def test_one_baseline_sample_is_not_enough() -> None:
+    group = similarity.PromptResponses("p", (response("a", "p"),), ())
+    with pytest.raises(ValueError, match="two baseline samples"):
+        similarity.judge_prompt(group, {}, "enc")
+
+
+# Which item next
+
+
+def draw_many(count: int, candidates: list[str], panes: int, seed: int = 3) -> list[Item]:
+    items: list[Item] = []
+    for number in range(1, count + 1):
+        items.append(
+            draw_item(
+                seed=seed,
+                rater="ana",
+                number=number,
+                prompt_id=f"p{number}",
+                candidates=candidates,
+                panes=panes,
+                samples=4,
+                shown_before=items,
+                response_ids={(sha, s): f"{sha}{s}" for sha in candidates for s in range(4)},
+                now="",
+            )
+        )
+    return items
+
+
+def test_items_are_balanced_over_candidates_positions_and_samples() -> None:
+    items = draw_many(60, ["a", "b", "c", "d", "e"], 4)
+    shown = Counter(sha for item in items for sha in item.panes)
+    assert max(shown.values()) - min(shown.values()) <= 1
+    for position in range(4):
+        here = Counter(item.panes[position] for item in items)
+        assert max(here.values()) - min(here.values()) <= 6
+    assert set(Counter(item.sample for item in items).values()) == {15}
+    assert all(len(set(item.panes)) == 4 for item in items)
+
+
+def test_the_same_seed_draws_the_same_and_another_one_differs() -> None:
+    first = draw_many(10, ["a", "b", "c"], 3)
+    assert draw_many(10, ["c", "a", "b"], 3) == first
+    assert draw_many(10, ["a", "b", "c"], 3, seed=4) != first
+
+
+def test_raters_meet_prompts_in_orders_of_their_own() -> None:
+    prompts = [f"p{number}" for number in range(20)]
+    assert prompt_order(1, "ana", prompts) == prompt_order(1, "ana", prompts[::-1])
+    assert prompt_order(1, "ana", prompts) != prompt_order(1, "ben", prompts)
+
+
+def test_there_are_never_more_panes_than_candidates() -> None:
+    assert pane_count(None, 5) == 4
+    assert pane_count(None, 3) == 3
+    assert pane_count(2, 5) == 2
