@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -277,6 +278,6 @@ def main() -> None:
         app(standalone_mode=True)
     except EmojudgeError as problem:
         if "--verbose" in sys.argv:
-            raise
+            traceback.print_exception(problem)
         say(f"emojudge: {problem}")
         sys.exit(problem.exit_code)

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emojudge.deploy.gates import Gate, GateStatus
+from emojudge.deploy.layout import Manifest
+from emojudge.deploy.replacer import CoreModelReplacer, Incoming
+from emojudge.errors import DeployError, GateRefused, LockHeld, ModelFileError
+from emojudge.store.locks import HeldLock
+from tests.gguf_files import F16, Q4_0, Q8_0, language_model
+
+PASSED = (Gate(name="ratings", status=GateStatus.PASS, reason="12 of 10"),)
+
+
+def replacer(folder: Path, **options: object) -> CoreModelReplacer:
+    return CoreModelReplacer(
+        folder / "core",
+        folder / "backups",
+        who="ana",
+        minimum_size_mb=0,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> dict[str, Path]:
+    return {
+        name: language_model(kind, fill=fill, rows=4096).write(tmp_path / f"{name}.gguf")
+        for fill, (name, kind) in enumerate({"F16": F16, "Q8": Q8_0, "Q4": Q4_0}.items())
+    }
+
+
+def promote(core: CoreModelReplacer, path: Path, **options: object) -> int:
+    incoming = Incoming(path=path, name=path.stem)
+    return core.replace(incoming, judgements=PASSED, **options).number  # type: ignore[arg-type]
+
+
+def current_model(folder: Path) -> bytes:
+    """What a companion opens: it knows only the contract, not our code."""
+    manifest = json.loads((folder / "core" / "current" / "manifest.json").read_text())
+    return Path(manifest["model_path"]).read_bytes()
+
+
+def test_adopt_promote_and_roll_back(tmp_path: Path, models: dict[str, Path]) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    assert current_model(tmp_path) == models["F16"].read_bytes()
+    promote(core, models["Q8"])
+    assert current_model(tmp_path) == models["Q8"].read_bytes()
+    core.rollback()
+    assert current_model(tmp_path) == models["F16"].read_bytes()
+    core.rollback()
+    assert current_model(tmp_path) == models["Q8"].read_bytes()
+    assert [one.action for one in core.status().audit] == [
+        "adopt",
+        "promote",
+        "rollback",
+        "rollback",
+    ]
+
+
+def test_the_form_on_disk(tmp_path: Path, models: dict[str, Path]) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    root = tmp_path / "core"
+    generation = root / "current"
+    assert generation.is_symlink()
+    assert str(generation.readlink()).startswith("generations/1-")
+    assert sorted(path.name for path in generation.iterdir()) == ["core.gguf", "manifest.json"]
+    assert (generation / "core.gguf").stat().st_mode & 0o777 == 0o444
+    assert root.stat().st_mode & 0o777 == 0o700
+    assert list((root / "incoming").iterdir()) == []
+    manifest = Manifest.model_validate_json((generation / "manifest.json").read_bytes())
+    assert manifest.replacement_checksum.startswith(str(generation.readlink()).split("-")[1])
+
+
+def test_a_backup_names_a_generation_and_costs_no_bytes(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    mine = core.backup("before pass 2")
+    promote(core, models["Q8"])
+    promote(core, models["Q4"])
+    assert [(one.automatic, one.generation) for one in core.list_backups()][-1] == (False, 1)
+    assert len(core.list_backups()) == 3
+    assert not list((tmp_path / "backups").glob("**/*.gguf"))
+    core.restore_backup(mine.backup_id)
+    assert current_model(tmp_path) == models["F16"].read_bytes()
+    with pytest.raises(DeployError, match="There is no backup 'nope'"):
+        core.restore_backup("nope")
+
+
+def test_a_model_in_a_kept_generation_is_not_copied_again(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    digest = core.status().generations[0].manifest.files[0].sha256
+    promote(core, models["Q8"])
+    models["F16"].unlink()
+    again = core.replace(
+        Incoming(path=models["F16"], name="F16", expected_sha256=(digest,)), judgements=PASSED
+    )
+    assert again.number == 1
+    assert len(core.status().generations) == 2
+
+
+@pytest.mark.parametrize("wrong", ["truncated", "text", "missing", "symlink", "small", "changed"])
+def test_a_bad_model_is_refused_and_the_old_core_serves(
+    tmp_path: Path, models: dict[str, Path], wrong: str
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    path = tmp_path / "bad.gguf"
+    expected: tuple[str, ...] | None = None
+    if wrong == "truncated":
+        path.write_bytes(models["Q8"].read_bytes()[:-64])
+    elif wrong == "text":
+        path.write_text("not a model " * 100)
+    elif wrong == "symlink":
+        path.symlink_to(models["Q8"])
+    elif wrong == "small":
+        core = CoreModelReplacer(
+            tmp_path / "core", tmp_path / "backups", who="ana", minimum_size_mb=50
+        )
+        path = models["Q8"]
+    elif wrong == "changed":
+        path, expected = models["Q8"], ("0" * 64,)
+    with pytest.raises((DeployError, ModelFileError)) as caught:
+        core.replace(Incoming(path=path, name="bad", expected_sha256=expected), judgements=PASSED)
+    assert len(str(caught.value)) > 20
+    assert current_model(tmp_path) == models["F16"].read_bytes()
+    assert len(core.status().generations) == 1
+    assert list((tmp_path / "core" / "incoming").iterdir()) == []
+
+
+def test_a_stale_screen_cannot_overwrite_a_colleagues_deploy(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    promote(core, models["Q8"])
+    with pytest.raises(DeployError, match="generation 2 is current now, you were looking at 1"):
+        promote(core, models["Q4"], expected=1)
+    with pytest.raises(DeployError, match="changed meanwhile"):
+        core.rollback(expected=1)
+    assert current_model(tmp_path) == models["Q8"].read_bytes()
+
+
+def test_open_judgement_gates_ask_for_a_reason_that_is_audited(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    incoming = Incoming(path=models["Q8"], name="Q8")
+    with pytest.raises(GateRefused, match="--force REASON"):
+        core.replace(incoming)
+    with pytest.raises(GateRefused):
+        core.replace(incoming, force="   ")
+    core.replace(incoming, force="it is my own machine")
+    assert core.status().audit[-1].reason == "it is my own machine"
+
+
+def test_the_companions_manifest_keeps_its_other_keys(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    file = tmp_path / "companion_manifest.json"
+    file.write_text(json.dumps({"zebra": 1, "model_info": {"own": "kept"}, "apple": [2]}))
+    core = replacer(tmp_path, manifest=file)
+    core.adopt(models["F16"], "F16")
+    data = json.loads(file.read_text())
+    assert list(data) == ["zebra", "model_info", "apple"]
+    assert data["model_info"]["own"] == "kept"
+    assert Path(data["model_info"]["model_path"]).read_bytes() == models["F16"].read_bytes()
+    file.write_text("{ broken")
+    with pytest.raises(DeployError, match="cannot be read"):
+        promote(core, models["Q8"])
+    assert current_model(tmp_path) == models["F16"].read_bytes()
+
+
+def test_two_changes_at_once_are_refused(tmp_path: Path, models: dict[str, Path]) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    lock = HeldLock(core.layout.lock_file, "The core store")
+    with pytest.raises(LockHeld, match=f"process {os.getpid()}"):
+        promote(core, models["Q8"])
+    lock.release()
+    promote(core, models["Q8"])
+
+
+def test_split_sets_keep_the_names_llama_cpp_insists_on(tmp_path: Path) -> None:
+    for number in (1, 2):
+        language_model(fill=number).write(tmp_path / f"big-0000{number}-of-00002.gguf")
+    core = replacer(tmp_path)
+    core.adopt(tmp_path / "big-00001-of-00002.gguf", "big")
+    names = sorted(path.name for path in (tmp_path / "core" / "current").glob("*.gguf"))
+    assert names == ["core-00001-of-00002.gguf", "core-00002-of-00002.gguf"]
+
+
+def test_a_reader_never_finds_a_mix(tmp_path: Path, models: dict[str, Path]) -> None:
+    """A separate process opens current in a loop while cores are switched."""
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    code = f"""
+import hashlib, json, sys
+from pathlib import Path
+bad = looks = 0
+current = Path({str(tmp_path)!r}) / "core" / "current"
+stop = Path({str(tmp_path)!r}) / "stop"
+while not stop.exists():
+    manifest = json.loads((current / "manifest.json").read_text())
+    model = Path(manifest["model_path"]).read_bytes()
+    bad += hashlib.sha256(model).hexdigest() != manifest["replacement_checksum"]
+    looks += 1
+print(looks, bad)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as reader:
+        promote(core, models["Q8"])
+        for _ in range(40):
+            core.rollback()
+        (tmp_path / "stop").touch()
+        assert reader.stdout is not None
+        looks, bad = map(int, reader.stdout.read().split())
+    assert looks > 0
+    assert bad == 0
+
+
+def test_a_store_that_was_tampered_with_is_told(tmp_path: Path, models: dict[str, Path]) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    link = tmp_path / "core" / "current"
+    link.unlink()
+    link.symlink_to("/etc")
+    with pytest.raises(DeployError, match="points outside the store"):
+        core.status()
