@@ -53,7 +53,7 @@ class EmojudgeApp(App[None]):
         self.settings = settings
         self._first_screen = first_screen
         self._start = start
-        self._begun = False
+        self.study_is_up = False
         self.problem: EmojudgeError | None = None
         for theme in THEMES:
             self.register_theme(theme)
@@ -83,7 +83,7 @@ class EmojudgeApp(App[None]):
         except EmojudgeError as problem:
             self._give_up(problem)
             return
-        self._begun = True
+        self.study_is_up = True
         if self._start and self.desk.workspace is not None:
             self.desk.workspace.conductor.run_all()
         warning = await unused_gpu()
@@ -91,7 +91,7 @@ class EmojudgeApp(App[None]):
             self.notify(warning, severity="warning", timeout=30, markup=False)
 
     async def _follow(self) -> None:
-        if not self._begun:
+        if not self.study_is_up:
             return
         try:
             await self.desk.follow()

@@ -135,6 +135,16 @@ class CandidatesScreen(StudyScreen):
         if not status.leading:
             lines.append(Content.styled(visible_line(study.not_leading_because), "$quiet"))
             lines.append(Content.styled("you can rate what it has stored: F3", "$quiet"))
+        elif status.to_judge and status.judged == status.to_judge:
+            lines.append(
+                Content.assemble(
+                    ("everything is generated and judged · ", "$quiet"),
+                    ("F3", "bold"),
+                    (" rates · ", "$quiet"),
+                    ("F4", "bold"),
+                    (" shows the results", "$quiet"),
+                )
+            )
         elif not status.running:
             lines.append(
                 Content.assemble(

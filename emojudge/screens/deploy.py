@@ -82,7 +82,7 @@ class DeployScreen(StudyScreen):
         study = self.desk.study
         self.top.parts = (
             ("study", study.config.name),
-            ("store", str(self.desk.replacer.layout.root)),
+            ("store", self.desk.store_name),
         )
         if not study.discovered:
             self._page.update(Content.styled("looking for candidates…", "$quiet"))

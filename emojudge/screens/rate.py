@@ -97,6 +97,12 @@ class RateScreen(StudyScreen):
             for pane, text in zip(self._panes, texts, strict=False):
                 pane.body.set_text(text)
 
+    @property
+    def all_shown(self) -> bool:
+        """Whether every word there will be is on the screen, or there is no item."""
+        panes = [state.text for state in self.desk.panes()]
+        return self._item is None or self._lockstep.complete(panes)
+
     def _begin_item(self) -> None:
         try:
             item = self.desk.take_item()

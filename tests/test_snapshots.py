@@ -1,0 +1,126 @@
+"""Pictures of every screen at 80×24 and 120×40, on stored data; look before accepting a new one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from emojudge.app import EmojudgeApp
+from emojudge.first_run import FirstRunApp
+from emojudge.pipeline.rating import RaterSession
+from emojudge.pipeline.study import Study
+from emojudge.screens.rate import RateScreen
+from emojudge.settings import Settings
+from tests.studies import SCRIPTED, judged_study
+from tests.test_rating import rate
+
+pytestmark = pytest.mark.usefixtures("noon")
+SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+SETTINGS = Settings(reveal_words_per_second=1000)
+Compare = Callable[..., bool]
+
+
+def rated_study(folder: Path, items: int = 2) -> Study:
+    """Judged, partly rated, with the baseline adopted as the core."""
+    study = asyncio.run(judged_study(folder))
+    session = RaterSession(study, "ana")
+    for value in (4, 2, 5)[:items]:
+        rate(session, value)
+    session.close()
+    return Study(study.loaded)
+
+
+def app_on(study: Study, screen: str) -> EmojudgeApp:
+    app = EmojudgeApp(study, SETTINGS, rater="ana", first_screen=screen, modules=SCRIPTED)
+    # A path of this test run would differ in every picture.
+    app.desk.store_name = "/srv/companion/core"
+    return app
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    """Everything that is going to show is shown."""
+    app = pilot.app
+    assert isinstance(app, EmojudgeApp)
+    for _ in range(500):
+        await pilot.pause(0.02)
+        if app.study_is_up and not app.desk.study.state.status.running:
+            break
+    for _ in range(500):
+        screen = app.screen
+        if not isinstance(screen, RateScreen) or screen.all_shown:
+            break
+        await pilot.press("space")
+        await pilot.pause(0.05)
+    await pilot.pause(0.3)
+
+
+def shot(
+    compare: Compare,
+    app: EmojudgeApp,
+    size: tuple[int, int],
+    *keys: str,
+) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        await pilot.press(*keys)
+        await pilot.pause(0.3)
+
+    run_before: Callable[[Pilot[Any]], Awaitable[None]] = before
+    try:
+        assert compare(app, terminal_size=size, run_before=run_before)
+    finally:
+        app.desk.study.close()
+
+
+@SIZES
+def test_candidates(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
+    shot(snap_compare, app_on(rated_study(tmp_path), "candidates"), size)
+
+
+@SIZES
+def test_rate(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
+    shot(snap_compare, app_on(rated_study(tmp_path), "rate"), size, *"43512")
+
+
+@SIZES
+def test_rate_when_all_is_rated(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    shot(snap_compare, app_on(rated_study(tmp_path, items=3), "rate"), size)
+
+
+@SIZES
+def test_results(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
+    shot(snap_compare, app_on(rated_study(tmp_path, items=3), "results"), size)
+
+
+@SIZES
+def test_deploy(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
+    study = rated_study(tmp_path, items=3)
+    app = app_on(study, "deploy")
+    app.desk.replacer.adopt(study.discovery.candidates[0].path, "tiny-F16")
+    shot(snap_compare, app, size)
+
+
+def test_promote_dialog(snap_compare: Compare, tmp_path: Path) -> None:
+    app = app_on(rated_study(tmp_path, items=3), "deploy")
+    shot(snap_compare, app, (80, 24), "p")
+
+
+def test_help(snap_compare: Compare, tmp_path: Path) -> None:
+    shot(snap_compare, app_on(rated_study(tmp_path), "rate"), (80, 24), "f1")
+
+
+def test_rate_in_light(snap_compare: Compare, tmp_path: Path) -> None:
+    app = app_on(rated_study(tmp_path), "rate")
+    app.theme = "emojudge-light"
+    shot(snap_compare, app, (120, 40), *"43")
+
+
+def test_first_run(snap_compare: Compare) -> None:
+    assert snap_compare(FirstRunApp(SETTINGS), terminal_size=(80, 24))

@@ -1,0 +1,165 @@
+"""A person's evening with emojudge: the installed program, a real terminal, real models."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import require_tool
+from tests.studies import write_study
+from tests.terminal import F3, F4, F5, RIGHT, Terminal
+from tests.test_cli import PROGRAM
+
+pytestmark = pytest.mark.terminal
+SIZES = pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)])
+_AGREEMENT = re.compile(r"same order (\d+%) of (\d+) pairs")
+
+
+def pane_letters(text: str) -> list[str]:
+    return re.findall(r"╭─ ([A-D]) ─", text)
+
+
+def rate_item(terminal: Terminal, scores: str, number: int) -> str:
+    """Wait for the item's text, score all four panes, submit; returns the agreement figure."""
+    terminal.wait_for(f"{number - 1}/12", "believability", "╭─ A")
+    terminal.press(" ")
+    terminal.press(scores)
+    terminal.wait_for("●")
+    # The responses may still be on their way: a person presses enter again when they are there.
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        terminal.press("\r")
+        try:
+            terminal.wait_for(f"{number}/12", patience=2)
+        except AssertionError:
+            continue
+        break
+    text = terminal.wait_for(f"{number} item", "same order")
+    found = _AGREEMENT.search(text)
+    assert found is not None
+    return f"{found[1]} of {found[2]}"
+
+
+@SIZES
+def test_rate_quit_return_promote_and_roll_back(
+    ladder: Path, tmp_path: Path, columns: int, rows: int
+) -> None:
+    store = tmp_path / "emojudge-demo" / "companion" / "core"
+
+    def core() -> str:
+        return str(json.loads((store / "current" / "manifest.json").read_text())["name"])
+
+    with Terminal("demo", cwd=tmp_path, columns=columns, rows=rows) as terminal:
+        terminal.wait_for("candidates", "F16", "Q8_0")
+        terminal.press(F3)
+        figures = [
+            rate_item(terminal, "5555111133332222", 1),
+            rate_item(terminal, "1234432112344321", 2),
+            rate_item(terminal, "5432154321543215", 3),
+        ]
+        assert len(set(figures)) == 3, figures
+        before = terminal.wait_for("3/12", "believability")
+        terminal.press("24")
+        text = terminal.wait_for("●●●●○", "●●○○○")
+        terminal.press("q")
+        assert terminal.wait_for_end() == 0
+    prompt = re.findall(r"│ (.+?) +│", before)[0]
+    with Terminal("demo", cwd=tmp_path, columns=columns, rows=rows) as terminal:
+        terminal.wait_for("candidates", "F16", "Q8_0")
+        terminal.press(F3)
+        again = terminal.wait_for("3/12", "●●●●○", "●●○○○", prompt)
+        assert pane_letters(again) == pane_letters(text)
+        terminal.press(F4)
+        terminal.wait_for("ranking", "AI against people", "leads with")
+        terminal.press(F5)
+        terminal.wait_for("generation 1", "history")
+        first = core()
+        terminal.press(RIGHT)
+        terminal.press("p")
+        terminal.wait_for("your reason")
+        terminal.press("I want to hear it for a week\r")
+        terminal.press("promote\r")
+        terminal.wait_for("generation 2")
+        assert core() != first
+        terminal.press("r")
+        terminal.wait_for("Back to generation 1")
+        terminal.press("rollback\r")
+        terminal.wait_for("core now   generation 1")
+        assert core() == first
+        terminal.press("q")
+        assert terminal.wait_for_end() == 0
+    audit = [json.loads(line) for line in (store / "audit.jsonl").read_text().splitlines()]
+    assert [entry["action"] for entry in audit] == ["adopt", "promote", "rollback"]
+    assert audit[1]["reason"] == "I want to hear it for a week"
+
+
+def test_a_hang_up_while_rating_loses_nothing(ladder: Path, tmp_path: Path) -> None:
+    with Terminal("demo", "--prompts", "2", cwd=tmp_path) as terminal:
+        terminal.wait_for("candidates", "Q8_0")
+        terminal.press(F3)
+        terminal.wait_for("believability", "╭─ A")
+        terminal.press("43")
+        terminal.wait_for("●●●●○", "●●●○○")
+        terminal.child.kill(signal.SIGHUP)
+        assert terminal.wait_for_end() == 1
+    with Terminal("demo", "--prompts", "2", cwd=tmp_path) as terminal:
+        terminal.wait_for("candidates", "Q8_0")
+        terminal.press(F3)
+        terminal.wait_for("●●●●○", "●●●○○")
+    leftovers = subprocess.run(
+        ["pgrep", "-f", "emojudge.engine.*worker"], capture_output=True, text=True
+    )
+    assert leftovers.stdout == ""
+
+
+def test_the_first_screen_in_an_empty_folder(tmp_path: Path) -> None:
+    with Terminal(cwd=tmp_path) as terminal:
+        terminal.wait_for("no study in this folder")
+        terminal.press("i")
+        assert terminal.wait_for_end() == 0
+    assert (tmp_path / "phase2_config.json").is_file()
+
+
+def test_an_error_at_start_is_read_after_the_screen_is_gone(tmp_path: Path) -> None:
+    write_study(tmp_path, candidate_dir="nowhere")
+    with Terminal("run", "--phase", "human-judge", cwd=tmp_path) as terminal:
+        terminal.wait_for("does not exist")
+        assert terminal.wait_for_end() == 2
+
+
+def test_in_tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys and drawing survive a multiplexer."""
+    tmux = require_tool("tmux")
+    write_study(tmp_path)
+    monkeypatch.setenv("TMUX_TMPDIR", str(tmp_path))
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run([tmux, "-L", "trial", *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def wait_for(text: str) -> None:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            if text in run("capture-pane", "-p"):
+                return
+            time.sleep(0.1)
+        raise AssertionError(run("capture-pane", "-p"))
+
+    run("new-session", "-d", "-x", "100", "-y", "30", "-c", str(tmp_path), f"{PROGRAM}; sleep 60")
+    try:
+        wait_for("against which likeness is measured")
+        run("send-keys", "F5")
+        wait_for("none yet: p makes the chosen")
+        run("send-keys", "Tab")
+        wait_for("against which likeness is measured")
+        run("send-keys", "F1")
+        wait_for("Leave; nothing is lost")
+    finally:
+        run("kill-server")
