@@ -16,7 +16,6 @@ from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import EngineModules, unused_gpu
 from emojudge.screens.base import StudyScreen
-from emojudge.screens.bindings import bindings_of
 from emojudge.screens.candidates import CandidatesScreen
 from emojudge.screens.deploy import DeployScreen
 from emojudge.screens.dialogs import HelpScreen
@@ -33,7 +32,6 @@ class EmojudgeApp(App[None]):
 
     CSS_PATH = "emojudge.tcss"
     TITLE = "emojudge"
-    BINDINGS = bindings_of(APP)
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = True
 
     def __init__(

@@ -47,6 +47,11 @@ class LoadedConfig:
         """An absolute path; relative ones start at the config file's folder."""
         return (self.file.parent / Path(path).expanduser()).absolute()
 
+    def shown(self, path: Path) -> str:
+        """A path as people like to read it: relative where it lies beside the config."""
+        folder = self.file.parent
+        return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
     @property
     def study_dir(self) -> Path:
         """The study folder."""

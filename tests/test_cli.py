@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,7 +108,7 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> str:
         ({"candidate_dir": "cut"}, "truncated"),
     ],
 )
-def test_what_discover_cannot_use(tmp_path: Path, changes: dict[str, object], text: str) -> None:
+def test_what_discover_cannot_use(tmp_path: Path, changes: dict[str, Any], text: str) -> None:
     write_study(tmp_path, **changes)
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.jsonl").write_text('{"prompt": "x"}\n{"prompt"\n')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
@@ -52,7 +53,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
     raise AssertionError(f"still not: {condition}")
 
 
-def screen_text(app: App[object]) -> str:
+def screen_text(app: App[Any]) -> str:
     return "\n".join(
         "".join(segment.text for segment in strip)
         for strip in app.screen._compositor.render_strips()
@@ -183,7 +184,7 @@ async def test_a_narrow_terminal_pages_and_drops_no_pane(
 ) -> None:
     study = await judged_study(tmp_path)
     app = make_app(Study(study.loaded), "rate")
-    seen = set()
+    seen: set[str] = set()
     async with app.run_test(size=(width, 24)) as pilot:
         await until(pilot, lambda: "believability" in screen_text(app))
         screen = app.screen

@@ -1,9 +1,11 @@
 """ModelJudge's similarity: how close a response is to what the baseline says of the same prompt.
 
 The likeness is the cosine of sentence embeddings. For a prompt p, *cross* is the mean likeness of
-a response with the baseline's samples and *self* the mean over pairs of the baseline's own,
-always different, samples; averaging over all ways to split the baseline's samples into a player
-and a reference gives exactly these means. The score is
+a response with the baseline's samples of other numbers, and *self* the mean over pairs of the
+baseline's own different samples; averaging over all ways to split the baseline's samples into a
+player and a reference gives these means. Equal sample numbers share a seed, so a nearly lossless
+candidate repeats the baseline's sample of its own number almost word for word; counting that pair
+would put it above the baseline. The score is
 
     s_p = 1 + (cross_p − self_p) / mean over prompts of self
 
@@ -49,22 +51,20 @@ def judge_prompt(
 ) -> list[Judgement]:
     """Figures *cross* and *self* for each response.
 
-    ``vectors`` maps response ids to unit vectors of one dimension. Of a baseline's response,
-    *cross* leaves the response itself out. Raises ValueError with fewer than two baseline samples.
+    ``vectors`` maps response ids to unit vectors of one dimension. Raises ValueError with fewer
+    than two baseline samples.
     """
     count = len(group.baseline)
     if count < 2:
         raise ValueError(f"{group.prompt_id} needs two baseline samples, it has {count}")
     reference = np.stack([vectors[one.id] for one in group.baseline]).astype(np.float64)
     likeness = reference @ reference.T
-    off_diagonal = likeness.sum(axis=1) - np.diag(likeness)
-    self_mean = float(off_diagonal.sum() / (count * (count - 1)))
+    self_mean = float((likeness.sum() - np.trace(likeness)) / (count * (count - 1)))
+    numbers = np.array([one.sample for one in group.baseline])
     judgements = []
-    for index, response in enumerate(group.all):
-        if index < count:
-            cross = float(off_diagonal[index] / (count - 1))
-        else:
-            cross = float((reference @ vectors[response.id].astype(np.float64)).mean())
+    for response in group.all:
+        other_seeds = reference[numbers != response.sample]
+        cross = float((other_seeds @ vectors[response.id].astype(np.float64)).mean())
         judgements.append(
             Judgement(
                 id=judgement_id(encoder, response, group.baseline),

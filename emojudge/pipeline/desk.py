@@ -43,7 +43,7 @@ class Desk:
         self.workspace: Workspace | None = None
         self.session: RaterSession | None = None
         self.replacer: CoreModelReplacer = replacer_for(study.loaded, who=rater)
-        self.store_name = str(self.replacer.layout.root)
+        self.store_name = study.loaded.shown(self.replacer.layout.root)
 
     async def begin(self) -> None:
         """Discover (in the process that leads), and get the engine ready. Raises EmojudgeError."""

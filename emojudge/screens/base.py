@@ -8,9 +8,11 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
 
+from emojudge.actions import APP
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.state import Status
+from emojudge.screens.bindings import bindings_of
 from emojudge.widgets.key_line import KeyLine
 from emojudge.widgets.top_line import TopLine
 
@@ -21,6 +23,8 @@ class StudyScreen(Screen[None]):
     """Composes a top line, a body and a key line; repaints soon after the study's state changed."""
 
     SCOPE = ""
+    # Bound here and not on the app, so that dialogs keep tab, and q for what is typed.
+    BINDINGS = bindings_of(APP, target="app.")
 
     def __init__(self, desk: Desk, keymap: Mapping[str, str]) -> None:
         super().__init__()

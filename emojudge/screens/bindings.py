@@ -7,12 +7,15 @@ from textual.binding import Binding, BindingType
 from emojudge.actions import actions_of
 
 
-def bindings_of(scope: str) -> list[BindingType]:
-    """Bindings with ids, so that a keymap can change their keys."""
+def bindings_of(scope: str, target: str = "") -> list[BindingType]:
+    """Bindings with ids, so that a keymap can change their keys.
+
+    ``target`` is ``app.`` when a screen binds what the app does.
+    """
     return [
         Binding(
             ",".join(action.keys),
-            action.call,
+            target + action.call,
             action.footer or action.tooltip,
             show=False,
             tooltip=action.tooltip,

@@ -110,7 +110,7 @@ class TypedWordDialog(ModalScreen[Confirmation | None]):
 
     def on_mount(self) -> None:
         """Start at the first input."""
-        self.query(Input).first().focus()
+        self.set_focus(self.query(Input).first())
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go on if everything is there, else to what is missing."""
@@ -119,10 +119,10 @@ class TypedWordDialog(ModalScreen[Confirmation | None]):
         missing = self.query_one("#missing", Static)
         if self._ask_reason and not reason:
             missing.update("a reason is needed, because not every gate passed")
-            self.query_one("#reason", Input).focus()
+            self.set_focus(self.query_one("#reason", Input))
         elif word.value.strip() != self._word:
             if event.input.id == "word":
                 missing.update(f"that is not {self._word}")
-            word.focus()
+            self.set_focus(word)
         else:
             self.dismiss(Confirmation(reason))

@@ -14,7 +14,9 @@ from emojudge.widgets.trend import trend_bars
 class AgreementLine(Widget):
     """Updates with every submitted item; says what is missing before the first."""
 
-    DEFAULT_CSS = "AgreementLine { height: 1; padding: 0 1; }"
+    DEFAULT_CSS = (
+        "AgreementLine { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }"
+    )
 
     agreement: reactive[OrderAgreement | None] = reactive(None)
     note: reactive[str] = reactive("")

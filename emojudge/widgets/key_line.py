@@ -22,7 +22,7 @@ def _entries(pairs: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> Cont
 class KeyLine(Widget):
     """Keys of one screen on the left, the way to the others on the right."""
 
-    DEFAULT_CSS = "KeyLine { height: 1; dock: bottom; padding: 0 1; }"
+    DEFAULT_CSS = "KeyLine { height: 1; dock: bottom; padding: 0 1; text-wrap: nowrap; }"
 
     def __init__(self, scope: str, keymap: Mapping[str, str]) -> None:
         super().__init__()

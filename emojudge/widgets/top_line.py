@@ -22,7 +22,9 @@ def progress_bar(done: int, total: int, width: int = _BAR) -> str:
 class TopLine(Widget):
     """Screen, study and a short state; values plain, labels dim."""
 
-    DEFAULT_CSS = "TopLine { height: 1; dock: top; padding: 0 1; }"
+    DEFAULT_CSS = """
+    TopLine { height: 1; dock: top; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
 
     parts: reactive[tuple[tuple[str, str], ...]] = reactive(())
     """(label, value) pairs; a label may be empty."""

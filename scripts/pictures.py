@@ -1,0 +1,97 @@
+"""Draws the README's and the guide's pictures from the real program on the real demo models.
+
+Run ``make pictures``. Writes SVG files to docs/pictures, and looks the same on every machine but
+for what the models say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from emojudge.app import EmojudgeApp
+from emojudge.pipeline.headless import HeadlessRun
+from emojudge.pipeline.rating import RaterSession
+from emojudge.pipeline.setup import prepare_demo
+from emojudge.pipeline.study import Study
+from emojudge.screens.rate import RateScreen
+from emojudge.settings import Settings
+
+PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
+SIZE = (112, 32)
+ITEMS = 7
+SETTINGS = Settings(reveal_words_per_second=1000)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    """Let the app run until ``condition`` holds."""
+    while not condition():
+        await pilot.pause(0.05)
+
+
+def rate_some(study: Study) -> None:
+    """Rate by the length of replies, so that the pictures have figures on them."""
+    session = RaterSession(study, "ana")
+    for _ in range(ITEMS):
+        item = session.next_item()
+        assert item is not None
+        texts = {one.id: one.text for one in study.view().responses}
+        for response in item.responses:
+            words = len(texts[response].split())
+            for offset in (0, 1, 0, 2):
+                session.score(1 + (words // 12 + offset) % 5)
+        session.submit()
+    session.close()
+
+
+async def draw(study: Study, screen: str, name: str, *keys: str) -> None:
+    """One screen as an SVG file."""
+    app = EmojudgeApp(study, SETTINGS, rater="ana", first_screen=screen)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.study_is_up)
+        shown = app.screen
+        if isinstance(shown, RateScreen):
+            await until(pilot, lambda: bool(app.desk.panes()))
+            while not shown.all_shown:
+                await pilot.press("space")
+                await pilot.pause(0.05)
+        await pilot.press(*keys)
+        await pilot.pause(0.5)
+        svg = app.export_screenshot(title="emojudge")
+    # The screenshot's own web font would be fetched by whoever opens the picture.
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    svg = svg.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
+    (PICTURES / f"{name}.svg").write_text(svg)
+    print(PICTURES / f"{name}.svg")
+
+
+async def main() -> None:
+    """Make a judged, partly rated demo study and draw its screens."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = await prepare_demo(Path(folder) / "demo", print)
+        study = Study(loaded)
+        study.lead()
+        run = HeadlessRun(study)
+        await run.discover()
+        await run.ai_judge()
+        rate_some(study)
+        study.close()
+        for screen, keys in {
+            "rate": tuple("4534" + "22"),
+            "candidates": (),
+            "results": (),
+            "deploy": ("right",),
+        }.items():
+            fresh = Study(loaded)
+            await draw(fresh, screen, screen, *keys)
+            fresh.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
