@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types contracts pytest snapshots pictures clean
+.PHONY: demo test lint types contracts pytest snapshots pictures keys clean
 
 demo: $(VENV)/.demo
 	$(BIN)/emojudge demo $(DEMO_ARGS)
@@ -34,6 +34,9 @@ pytest: $(VENV)/.test
 # Look at each picture in snapshot_report.html before you accept it.
 snapshots: $(VENV)/.test
 	$(BIN)/pytest tests/test_snapshots.py --snapshot-update
+
+keys: $(VENV)/.test
+	$(BIN)/python scripts/key_page.py
 
 pictures: $(VENV)/.test
 	$(BIN)/python scripts/pictures.py

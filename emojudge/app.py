@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.screen import Screen
 
 from emojudge.actions import ACTIONS, APP, SCREENS, check_keymap
@@ -22,15 +22,14 @@ from emojudge.screens.dialogs import HelpScreen
 from emojudge.screens.rate import RateScreen
 from emojudge.screens.results import ResultsScreen
 from emojudge.settings import Settings
-from emojudge.theme import ANSI_VARIABLES, THEMES
+from emojudge.theme import ThemedApp
 
 _FOLLOW_SECONDS = 1.0
 
 
-class EmojudgeApp(App[None]):
+class EmojudgeApp(ThemedApp[None]):
     """The workstation on one study."""
 
-    CSS_PATH = "emojudge.tcss"
     TITLE = "emojudge"
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = True
 
@@ -45,7 +44,7 @@ class EmojudgeApp(App[None]):
         modules: EngineModules | None = None,
     ) -> None:
         """``start`` begins the ai-judge phase at once. Raises ConfigError on a bad keymap."""
-        super().__init__()
+        super().__init__(settings.theme)
         check_keymap(settings.keymap)
         self.desk = Desk(study, rater, modules)
         self.settings = settings
@@ -53,13 +52,6 @@ class EmojudgeApp(App[None]):
         self._start = start
         self.study_is_up = False
         self.problem: EmojudgeError | None = None
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = settings.theme if settings.theme in self.available_themes else THEMES[0].name
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Themes that are not ours still have our voices."""
-        return ANSI_VARIABLES
 
     def on_mount(self) -> None:
         """Bring up the screens, then the study behind them."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
 from emojudge.settings import Settings
-from emojudge.theme import ANSI_VARIABLES, THEMES
+from emojudge.theme import ThemedApp
 
 _CHOICES = (
     ("i", "init", "start a study here: writes phase2_config.json and the bundled prompts"),
@@ -20,24 +20,16 @@ _CHOICES = (
 )
 
 
-class FirstRunApp(App[str]):
+class FirstRunApp(ThemedApp[str]):
     """Three keys; the answer is ``init``, ``demo`` or None."""
 
-    CSS_PATH = "emojudge.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         (key, f"choose('{choice or ''}')", text) for key, choice, text in _CHOICES
     ]
     ENABLE_COMMAND_PALETTE = False
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__()
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = settings.theme if settings.theme in self.available_themes else THEMES[0].name
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Themes that are not ours still have our voices."""
-        return ANSI_VARIABLES
+        super().__init__(settings.theme)
 
     def compose(self) -> ComposeResult:
         """A greeting and the keys."""

@@ -6,7 +6,12 @@ sign beside it.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+from textual.app import App
 from textual.theme import Theme
+
+T = TypeVar("T")
 
 VOICE_STYLES = {
     "plain": "",
@@ -80,3 +85,19 @@ THEMES = (
         variables=_LIGHT,
     ),
 )
+
+
+class ThemedApp(App[T]):
+    """An app with our themes and style sheet; an unknown theme name means the dark one."""
+
+    CSS_PATH = "emojudge.tcss"
+
+    def __init__(self, theme: str) -> None:
+        super().__init__()
+        for own in THEMES:
+            self.register_theme(own)
+        self.theme = theme if theme in self.available_themes else THEMES[0].name
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Themes that are not ours still have our voices."""
+        return ANSI_VARIABLES

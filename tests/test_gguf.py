@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from emojudge.candidates.ggml_types import FILE_TYPES, TENSOR_TYPES, honest_quantization
-from emojudge.candidates.gguf import read_header, specs_of
+from emojudge.candidates.gguf import read_header
+from emojudge.candidates.specs import specs_of
 from emojudge.errors import ModelFileError
 from tests.gguf_files import F16, F32, Gguf, language_model, string_pair, text, u32_pair
 

@@ -24,6 +24,7 @@ from emojudge.screens.rate import RateScreen
 from emojudge.sections import Mark
 from emojudge.settings import Settings
 from emojudge.text import visible
+from emojudge.theme import ThemedApp
 from emojudge.widgets.response_pane import ResponsePane
 from emojudge.widgets.response_text import ResponseText
 from emojudge.widgets.score_rows import dots
@@ -63,15 +64,10 @@ def screen_text(app: App[Any]) -> str:
 # One widget at a time
 
 
-class Host(App[None]):
+class Host(ThemedApp[None]):
     def __init__(self, *widgets: ResponseText | ResponsePane) -> None:
-        super().__init__()
+        super().__init__("emojudge-dark")
         self._widgets = widgets
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        from emojudge.theme import ANSI_VARIABLES
-
-        return ANSI_VARIABLES
 
     def compose(self) -> ComposeResult:
         yield from self._widgets

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emojudge.candidates.gguf import GgufHeader, read_header, specs_of
+from emojudge.candidates.gguf import GgufHeader, read_header
 from emojudge.candidates.hashing import Progress, describe_file
 from emojudge.candidates.pass1 import read_pass1
+from emojudge.candidates.specs import specs_of
 from emojudge.domain import Candidate, ModelFile, Specs, Unusable
 from emojudge.errors import CandidateError, ModelFileError, NoCandidates, UsageError
 from emojudge.text import visible_line

@@ -10,30 +10,21 @@ from __future__ import annotations
 
 import os
 import struct
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from emojudge.candidates.ggml_types import (
-    FILE_TYPES,
-    TENSOR_TYPES,
-    TensorType,
-    honest_quantization,
-)
-from emojudge.domain import Specs
+from emojudge.candidates.bounded_reader import U64, WINDOW, BoundedReader
+from emojudge.candidates.ggml_types import TENSOR_TYPES, TensorType
 from emojudge.errors import ModelFileError
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
-_WINDOW = 1 << 20
 _DEFAULT_ALIGNMENT = 32
 # llama.cpp's own models stay far below these; they bound the work a hostile header can ask for.
 _MAX_KEYS = 10_000
 _MAX_TENSORS = 100_000
 _MAX_KEY_LENGTH = 65_535
-_MAX_STRING = 16 << 20
 _MAX_ARRAY = 2_000_000
-_MAX_HEADER = 256 << 20
 _MAX_NAME = 63
 _MAX_DIMENSIONS = 4
 _MAX_ELEMENTS = 1 << 50
@@ -51,12 +42,11 @@ _SCALARS: dict[int, struct.Struct] = {
     5: struct.Struct("<i"),
     6: struct.Struct("<f"),
     7: struct.Struct("<?"),
-    10: struct.Struct("<Q"),
+    10: U64,
     11: struct.Struct("<q"),
     12: struct.Struct("<d"),
 }
 _U32 = _SCALARS[4]
-_U64 = _SCALARS[10]
 
 Scalar = int | float | bool | str
 
@@ -133,81 +123,7 @@ class GgufHeader:
         return (number, count) if number is not None and count is not None and count > 1 else None
 
 
-class _Cursor:
-    """Sequential reads through one window; every read is bounded by the file's end."""
-
-    def __init__(self, fd: int, size: int) -> None:
-        self._fd = fd
-        self.size = size
-        self.position = 0
-        self._window = b""
-        self._start = 0
-
-    def fail(self, message: str, offset: int | None = None) -> ModelFileError:
-        return ModelFileError(message, self.position if offset is None else offset)
-
-    def _need(self, count: int) -> int:
-        """Make ``count`` bytes at the position available; returns their place in the window."""
-        if self.position + count > self.size:
-            raise self.fail(
-                f"the file ends at byte {self.size}, {count} more bytes were announced: it is "
-                "truncated or not a GGUF"
-            )
-        if self.position + count > _MAX_HEADER:
-            raise self.fail("the header is longer than 256 MiB")
-        place = self.position - self._start
-        if place < 0 or place + count > len(self._window):
-            self._window = os.pread(self._fd, max(_WINDOW, count), self.position)
-            self._start, place = self.position, 0
-            if len(self._window) < count:
-                raise self.fail("the file became shorter while it was read")
-        return place
-
-    def take(self, count: int) -> bytes:
-        place = self._need(count)
-        self.position += count
-        return self._window[place : place + count]
-
-    def scalar(self, layout: struct.Struct) -> int | float | bool:
-        place = self._need(layout.size)
-        self.position += layout.size
-        value: int | float | bool = layout.unpack_from(self._window, place)[0]
-        return value
-
-    def count(self, what: str, limit: int) -> int:
-        at = self.position
-        value = int(self.scalar(_U64))
-        if value > limit:
-            raise self.fail(f"{what} is {value}, the limit is {limit}", at)
-        return value
-
-    def string(self, what: str, limit: int = _MAX_STRING) -> str:
-        length = self.count(f"the length of {what}", limit)
-        at = self.position
-        try:
-            return self.take(length).decode()
-        except UnicodeDecodeError as problem:
-            raise self.fail(f"{what} is not UTF-8", at) from problem
-
-    def skip_strings(self, count: int) -> None:
-        """Step over ``count`` strings without keeping or decoding them."""
-        unpack = _U64.unpack_from
-        while count:
-            place = self._need(_U64.size)
-            window, last = self._window, len(self._window) - _U64.size
-            while count and place <= last:
-                (length,) = unpack(window, place)
-                if length > _MAX_STRING:
-                    at = self._start + place
-                    raise self.fail(f"an array's string has the length {length}", at)
-                place += _U64.size + length
-                count -= 1
-            self.position = self._start + place
-            if self.position > self.size:
-                raise self.fail(f"the file ends at byte {self.size}: it is truncated", self.size)
-
-
-def _read_array(cursor: _Cursor, key: str) -> ArraySummary:
+def _read_array(cursor: BoundedReader, key: str) -> ArraySummary:
     at = cursor.position
     kind = int(cursor.scalar(_U32))
     length = cursor.count(f"the length of the array {key!r}", _MAX_ARRAY)
@@ -222,12 +138,12 @@ def _read_array(cursor: _Cursor, key: str) -> ArraySummary:
     if length > _KEPT_ARRAY:
         remaining = length * layout.size
         while remaining:
-            remaining -= len(cursor.take(min(remaining, _WINDOW)))
+            remaining -= len(cursor.take(min(remaining, WINDOW)))
         return ArraySummary(length, None)
     return ArraySummary(length, tuple(cursor.scalar(layout) for _ in range(length)))
 
 
-def _read_value(cursor: _Cursor, key: str) -> Value:
+def _read_value(cursor: BoundedReader, key: str) -> Value:
     at = cursor.position
     kind = int(cursor.scalar(_U32))
     if kind == _ARRAY_TYPE:
@@ -244,7 +160,7 @@ def _read_value(cursor: _Cursor, key: str) -> Value:
     return cursor.scalar(layout)
 
 
-def _read_metadata(cursor: _Cursor, count: int) -> dict[str, Value]:
+def _read_metadata(cursor: BoundedReader, count: int) -> dict[str, Value]:
     metadata: dict[str, Value] = {}
     for _ in range(count):
         at = cursor.position
@@ -257,14 +173,14 @@ def _read_metadata(cursor: _Cursor, count: int) -> dict[str, Value]:
     return metadata
 
 
-def _read_tensor(cursor: _Cursor, alignment: int) -> Tensor:
+def _read_tensor(cursor: BoundedReader, alignment: int) -> Tensor:
     """Read one tensor's entry; its offset is still relative to the data section."""
     at = cursor.position
     name = cursor.string("a tensor's name", _MAX_NAME)
     dimensions = int(cursor.scalar(_U32))
     if not 1 <= dimensions <= _MAX_DIMENSIONS:
         raise cursor.fail(f"the tensor {name!r} has {dimensions} dimensions", at)
-    shape = tuple(int(cursor.scalar(_U64)) for _ in range(dimensions))
+    shape = tuple(int(cursor.scalar(U64)) for _ in range(dimensions))
     elements = 1
     for width in shape:
         elements *= width
@@ -280,13 +196,15 @@ def _read_tensor(cursor: _Cursor, alignment: int) -> Tensor:
             f"of {tensor_type.block}",
             at,
         )
-    offset = int(cursor.scalar(_U64))
+    offset = int(cursor.scalar(U64))
     if offset % alignment:
         raise cursor.fail(f"the data of {name!r} is not aligned to {alignment} bytes", at)
     return Tensor(name, shape, tensor_type, offset)
 
 
-def _place_tensors(cursor: _Cursor, relative: list[Tensor], data_offset: int) -> tuple[Tensor, ...]:
+def _place_tensors(
+    cursor: BoundedReader, relative: list[Tensor], data_offset: int
+) -> tuple[Tensor, ...]:
     """Check that data lies inside the file and nowhere twice."""
     end = data_offset
     for tensor in sorted(relative, key=lambda one: one.offset):
@@ -307,7 +225,7 @@ def _place_tensors(cursor: _Cursor, relative: list[Tensor], data_offset: int) ->
 
 def read_header_fd(fd: int) -> GgufHeader:
     """Read and check the header of an open regular file. Raises ModelFileError."""
-    cursor = _Cursor(fd, os.fstat(fd).st_size)
+    cursor = BoundedReader(fd, os.fstat(fd).st_size)
     if cursor.size == 0:
         raise cursor.fail("the file is empty")
     if cursor.size < 24 or cursor.take(4) != _MAGIC:
@@ -364,34 +282,3 @@ def read_header(path: Path) -> GgufHeader:
         return read_header_fd(fd)
     finally:
         os.close(fd)
-
-
-def specs_of(headers: list[GgufHeader]) -> Specs:
-    """The specs of a model from its header, or from the headers of all its shards."""
-    first = headers[0]
-    by_type: Counter[str] = Counter()
-    tensor_types: Counter[str] = Counter()
-    parameters = total_bits = 0
-    for header in headers:
-        for tensor in header.tensors:
-            parameters += tensor.elements
-            total_bits += 8 * tensor.size
-            tensor_types[tensor.type.name] += 1
-            if len(tensor.shape) > 1 and not tensor.name.startswith(("token_embd", "output")):
-                by_type[tensor.type.name] += tensor.elements
-    dominant = max(by_type or tensor_types, key=lambda name: (by_type or tensor_types)[name])
-    architecture = first.architecture or "unknown"
-    number = first.integer("general.file_type")
-    return Specs(
-        architecture=architecture,
-        model_name=first.text("general.name"),
-        parameters=parameters,
-        quantization=honest_quantization(
-            FILE_TYPES.get(number) if number is not None else None, dominant
-        ),
-        bits_per_weight=total_bits / parameters,
-        tensor_types=dict(sorted(tensor_types.items())),
-        context_length=first.integer(f"{architecture}.context_length"),
-        vocabulary_size=first.vocabulary_size,
-        chat_template=first.text("tokenizer.chat_template"),
-    )

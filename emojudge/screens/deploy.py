@@ -11,9 +11,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from emojudge.actions import DEPLOY
-from emojudge.deploy.gates import Gate, GateStatus, open_judgements
+from emojudge.deploy.gates import Gate, open_judgements
 from emojudge.deploy.layout import Generation
-from emojudge.deploy.replacer import Status
 from emojudge.domain import Candidate
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.deploying import incoming, judgement_gates
@@ -22,14 +21,8 @@ from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
 from emojudge.screens.dialogs import Confirmation, LineDialog, TypedWordDialog
 from emojudge.text import human_bytes, short_names, visible_line
+from emojudge.widgets.core_page import CorePage
 from emojudge.widgets.top_line import progress_bar
-
-_GATE_STYLE = {
-    GateStatus.PASS: "$passed",
-    GateStatus.FAIL: "$failed",
-    GateStatus.UNKNOWN: "$quiet",
-}
-_LABEL = 11
 
 
 class DeployScreen(StudyScreen):
@@ -80,115 +73,22 @@ class DeployScreen(StudyScreen):
     def repaint(self) -> None:
         """The whole page."""
         study = self.desk.study
-        self.top.parts = (
-            ("study", study.config.name),
-            ("store", self.desk.store_name),
-        )
+        self.top.parts = (("study", study.config.name), ("store", self.desk.store_name))
         if not study.discovered:
             self._page.update(Content.styled("looking for candidates…", "$quiet"))
             return
-        status = self.desk.replacer.status()
-        candidate = self._candidate()
-        lines = [self._core_line(status)]
-        lines += self._candidate_lines(status, candidate)
-        lines += self._history_lines(status)
-        if self._busy:
-            lines += [Content(""), Content.styled(self._busy, "bold")]
-        self._page.update(Content("\n").join(lines))
-
-    def _short(self, name: str) -> str:
-        """A candidate's short name where it is one of this study's."""
-        labels = short_names([one.name for one in self._candidates()])
-        return labels.get(name, visible_line(name))
-
-    def _label(self, text: str) -> tuple[str, str]:
-        return (f"{text:{_LABEL}}", "$quiet")
-
-    def _core_line(self, status: Status) -> Content:
-        core = status.current
-        if core is None:
-            return Content.assemble(
-                self._label("core now"),
-                (
-                    "none yet: p makes the chosen candidate the first core; one in use is taken "
-                    "over with `emojudge deploy adopt PATH`",
-                    "$quiet",
-                ),
-            )
-        entry = next((one for one in reversed(status.audit) if one.after == core.number), None)
-        since = f" · since {entry.time[:16].replace('T', ' ')}, by {entry.who}" if entry else ""
-        return Content.assemble(
-            self._label("core now"),
-            (f"generation {core.number} · {self._short(core.manifest.name)}", "bold"),
-            f" · {human_bytes(core.size)}",
-            (visible_line(since), "$quiet"),
+        candidates = self._candidates()
+        chosen = candidates[self._place()]
+        page = CorePage(
+            status=self.desk.replacer.status(),
+            candidates=tuple(candidates),
+            labels=short_names([one.name for one in candidates]),
+            chosen=chosen,
+            gates=self._all_gates(chosen),
+            marked=self._marked,
+            activity=self._busy,
         )
-
-    def _candidate_lines(self, status: Status, candidate: Candidate) -> list[Content]:
-        core = status.current
-        change = ""
-        if core is not None:
-            saved = core.size - candidate.size
-            change = f" · saves {human_bytes(saved)}" if saved > 0 else ""
-            if saved < 0:
-                change = f" · takes {human_bytes(-saved)} more"
-        labels = short_names([one.name for one in self._candidates()])
-        row: list[str | Content | tuple[str, str]] = [self._label("promote")]
-        for one in self._candidates():
-            here = one.sha256 == candidate.sha256
-            row.append(
-                (f"{'▸ ' if here else '  '}{labels[one.name]}  ", "bold" if here else "$quiet")
-            )
-        lines = [
-            Content(""),
-            Content.assemble(*row),
-            Content.assemble(self._label(""), f"{human_bytes(candidate.size)}", (change, "$quiet")),
-            Content(""),
-        ]
-        for position, gate in enumerate(self._all_gates(candidate)):
-            lines.append(
-                Content.assemble(
-                    self._label("gates" if position == 0 else ""),
-                    (f"{gate.status.mark} {gate.name}", _GATE_STYLE[gate.status]),
-                    (f"  {visible_line(gate.reason)}", "$quiet"),
-                )
-            )
-        return lines
-
-    def _history_lines(self, status: Status) -> list[Content]:
-        lines = [Content("")]
-        kept = {backup.generation: backup for backup in reversed(status.backups)}
-        for position, one in enumerate(status.generations):
-            current = status.current is not None and one.number == status.current.number
-            back = status.predecessor is not None and one.number == status.predecessor.number
-            notes = [
-                *(["now"] if current else []),
-                *(["r goes here"] if back and not current else []),
-                *(
-                    [f"backup “{visible_line(kept[one.number].label)}”"]
-                    if one.number in kept
-                    else []
-                ),
-            ]
-            here = position == self._marked % max(1, len(status.generations))
-            lines.append(
-                Content.assemble(
-                    self._label("history" if position == 0 else ""),
-                    ("▸ " if here else "  ", "bold"),
-                    (f"{one.number} {self._short(one.manifest.name)}", "bold" if current else ""),
-                    (f" · {human_bytes(one.size)}", "$quiet"),
-                    (f" · {' · '.join(notes)}" if notes else "", "$quiet"),
-                )
-            )
-        for entry in status.audit[-4:][::-1]:
-            origin = f"from {entry.before} " if entry.before is not None else ""
-            reason = f" “{entry.reason}”" if entry.reason else ""
-            text = (
-                f"{entry.time[11:19]} {entry.who}: {entry.action} {origin}to {entry.after}{reason}"
-            )
-            label = "log" if entry is status.audit[-1] else ""
-            lines.append(Content.assemble(self._label(label), (visible_line(text), "$quiet")))
-        return lines
+        self._page.update(page.content())
 
     # Choosing
 
