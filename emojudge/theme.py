@@ -6,6 +6,7 @@ sign beside it.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TypeVar
 
 from textual.app import App
@@ -90,7 +91,7 @@ THEMES = (
 class ThemedApp(App[T]):
     """An app with our themes and style sheet; an unknown theme name means the dark one."""
 
-    CSS_PATH = "emojudge.tcss"
+    CSS_PATH = Path(__file__).with_name("emojudge.tcss")
 
     def __init__(self, theme: str) -> None:
         super().__init__()

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
-from textual.widgets import Input
 
 from emojudge.actions import ACTIONS, SCREENS
 from emojudge.app import EmojudgeApp
@@ -140,7 +139,7 @@ async def test_rating_three_prompts_changes_the_agreement(tmp_path: Path) -> Non
     app = make_app(study, "rate")
     shares = []
     async with app.run_test(size=(120, 40)) as pilot:
-        for scores in ("5" * 4 + "1" * 4 + "3" * 4, "123451234512", "543215432154"):
+        for scores in ("5" * 4 + "1" * 4 + "3" * 4, "3" * 12, "543215432154"):
             await until(pilot, lambda: "believability" in screen_text(app))
             await until(pilot, lambda: all(pane.text.finished for pane in app.desk.panes()))
             before = len(study.view().rated)
@@ -230,12 +229,13 @@ async def test_promote_and_roll_back_from_the_deploy_screen(tmp_path: Path) -> N
         await until(pilot, lambda: "generation 1" in screen_text(app))
         await pilot.press("p")
         assert isinstance(app.screen, TypedWordDialog)
-        await pilot.press("enter")
-        assert isinstance(app.screen, TypedWordDialog), "a reason is needed"
-        await pilot.press(*"just trying", "enter", *"promot", "enter")
-        assert isinstance(app.screen, TypedWordDialog), "the word is not whole"
-        app.screen.query_one("#word", Input).value = "promote"
-        await pilot.press("enter")
+        await pilot.press("enter", *"promote", "enter")
+        assert isinstance(app.screen, TypedWordDialog)
+        assert "a reason is needed" in screen_text(app)
+        await pilot.press(*"just trying", "enter", "x", "enter")
+        assert isinstance(app.screen, TypedWordDialog)
+        assert "that is not promote" in screen_text(app)
+        await pilot.press("backspace", "enter")
         await until(pilot, lambda: store.status().audit[-1].action == "promote")
         assert store.status().audit[-1].reason == "just trying"
         await until(pilot, lambda: "generation 2" in screen_text(app))

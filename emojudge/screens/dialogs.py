@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual.actions import SkipAction
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -84,7 +85,11 @@ class Confirmation:
 class TypedWordDialog(ModalScreen[Confirmation | None]):
     """Goes on only when the word is typed, and a reason given where one is needed."""
 
-    BINDINGS = _CANCEL
+    # Priority, because what is typed right after enter must already go to the next input.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *_CANCEL,
+        Binding("enter", "advance", show=False, priority=True),
+    ]
 
     def __init__(
         self, title: str, lines: tuple[str, ...], word: str, *, ask_reason: bool = False
@@ -112,6 +117,12 @@ class TypedWordDialog(ModalScreen[Confirmation | None]):
         """Start at the first input."""
         self.set_focus(self.query(Input).first())
 
+    def action_advance(self) -> None:
+        """From the reason to the word; the word's own enter goes on."""
+        if self.focused is None or self.focused.id != "reason":
+            raise SkipAction
+        self.set_focus(self.query_one("#word", Input))
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go on if everything is there, else to what is missing."""
         reason = self.query_one("#reason", Input).value.strip() if self._ask_reason else None
@@ -121,8 +132,6 @@ class TypedWordDialog(ModalScreen[Confirmation | None]):
             missing.update("a reason is needed, because not every gate passed")
             self.set_focus(self.query_one("#reason", Input))
         elif word.value.strip() != self._word:
-            if event.input.id == "word":
-                missing.update(f"that is not {self._word}")
-            self.set_focus(word)
+            missing.update(f"that is not {self._word}")
         else:
             self.dismiss(Confirmation(reason))
