@@ -235,7 +235,7 @@ async def test_promote_and_roll_back_from_the_deploy_screen(tmp_path: Path) -> N
         await pilot.press(*"just trying", "enter", "x", "enter")
         assert isinstance(app.screen, TypedWordDialog)
         assert "that is not promote" in screen_text(app)
-        await pilot.press("backspace", "enter")
+        await pilot.press("backspace", *"promote", "enter")
         await until(pilot, lambda: store.status().audit[-1].action == "promote")
         assert store.status().audit[-1].reason == "just trying"
         await until(pilot, lambda: "generation 2" in screen_text(app))
