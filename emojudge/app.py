@@ -74,8 +74,8 @@ class EmojudgeApp(ThemedApp[None]):
             self._give_up(problem)
             return
         self.study_is_up = True
-        if self._start and self.desk.workspace is not None:
-            self.desk.workspace.conductor.run_all()
+        if self._start:
+            self.notify(self.desk.start_ai_judge(), timeout=12, markup=False)
         warning = await unused_gpu()
         if warning:
             self.notify(warning, severity="warning", timeout=30, markup=False)

@@ -24,6 +24,7 @@ from emojudge.engine.tasks import Failed, Finished, GenerateTask, ModelSpec, New
 from emojudge.errors import EngineError, UsageError
 from emojudge.pipeline.setup import find_demo_model
 from emojudge.pipeline.study import Study, bundled_encoder
+from tests.gguf_files import F32, Gguf, string_pair
 from tests.test_cli import PROGRAM, emojudge
 
 pytestmark = pytest.mark.models
@@ -251,3 +252,25 @@ def test_a_signal_in_the_middle_leaves_a_study_that_goes_on(
     study.close()
     done = emojudge(*arguments)
     assert done.returncode == 0, done.stderr
+
+
+async def test_an_importance_matrix_changes_what_is_kept(ladder: Path, tmp_path: Path) -> None:
+    source = spec(ladder, "F16").path
+    matrix = Gguf(pairs=[string_pair("general.type", "imatrix")])
+    draw = np.random.default_rng(1)
+    data = b""
+    for layer in range(30):
+        name = f"blk.{layer}.ffn_down.weight"
+        matrix.tensors += [(f"{name}.in_sum2", (1536,), F32), (f"{name}.counts", (1,), F32)]
+        data += draw.gamma(0.3, size=1536).astype("<f4").tobytes()
+        data += np.float32(1).tobytes() + bytes(28)
+    content = matrix.build()
+    file = tmp_path / "imatrix.gguf"
+    file.write_bytes(content[: len(content) - len(data)] + data)
+    plain = await quantize_one(source, "Q4_0", tmp_path / "plain", threads=2)
+    weighed = await quantize_one(source, "Q4_0", tmp_path / "weighed", threads=2, imatrix=file)
+    one, two = (next(folder.glob("*.gguf")).read_bytes() for folder in (plain, weighed))
+    assert len(one) >= len(two) * 0.99
+    assert one != two
+    with pytest.raises(EngineError, match="not an importance matrix"):
+        await quantize_one(source, "Q4_0", tmp_path / "wrong", threads=2, imatrix=source)

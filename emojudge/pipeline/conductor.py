@@ -124,8 +124,7 @@ class Conductor:
                 for candidate in study.discovery.candidates
             }
         )
-        judged = {one.prompt_id for one in study.view().judgements}
-        study.state.judged(len(judged), len(prompts))
+        study.state.judged(study.judged_prompts(), len(prompts))
 
     async def close(self) -> None:
         """Stop working."""

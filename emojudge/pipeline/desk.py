@@ -9,6 +9,7 @@ from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.domain import Item
 from emojudge.engine.tasks import LIVE
 from emojudge.pipeline.deploying import replacer_for
+from emojudge.pipeline.estimate import estimate_generation
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.responses import LiveText, models_at_once
 from emojudge.pipeline.results import build_sections
@@ -76,6 +77,13 @@ class Desk:
             await self.workspace.close()
             self.workspace = None
         await self.begin()
+
+    def start_ai_judge(self) -> str:
+        """Begin the ai-judge phase in the background; returns what it will take, or why not."""
+        if self.workspace is None:
+            return "Another process leads this study, or it is still starting."
+        self.workspace.conductor.run_all()
+        return str(estimate_generation(self.study))
 
     # Rating
 

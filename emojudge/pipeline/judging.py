@@ -56,5 +56,6 @@ class Judging:
             for judgement in similarity.judge_prompt(group, vectors, name)
         ]
         self._study.lead().put(JUDGEMENTS, judgements)
-        self._study.changed()
+        for group in groups:
+            self._study.changed(group.prompt_id)
         return len(judgements)

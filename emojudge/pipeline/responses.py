@@ -135,8 +135,16 @@ class Responses:
             job.task.cancel()
         job = _Job(priority)
         job.task = asyncio.create_task(self._generate(cell, job), name=f"cell {cell.id}")
+        job.task.add_done_callback(self._note_problem)
         self._jobs[cell.id] = job
         return job.task
+
+    def _note_problem(self, task: asyncio.Task[Response | CellFailure]) -> None:
+        """A job nobody waits for (a live pane's) must not fail in silence."""
+        problem = None if task.cancelled() else task.exception()
+        if problem is not None:
+            _LOG.error("%s", problem)
+            self._study.state.report_problem(str(problem))
 
     def _spec(self, candidate: Candidate) -> ModelSpec:
         study = self._study
@@ -206,7 +214,7 @@ class Responses:
         if self._study.store.get(FAILURES, cell.id) is not None:
             writer.remove(FAILURES, [cell.id])
         self._spent.setdefault(cell.candidate, []).append((generated.tokens, generated.seconds))
-        self._study.changed()
+        self._study.changed(cell.prompt_id)
         return response
 
     def _record_failure(self, cell: Cell, reason: str) -> CellFailure:

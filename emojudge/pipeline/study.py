@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from emojudge import clock, prompts
@@ -31,6 +32,14 @@ from emojudge.view import StudyView
 _LOG = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _JudgedPrompt:
+    """The stored responses to a prompt, and their judgements."""
+
+    responses: tuple[Response, ...]
+    judgements: tuple[Judgement, ...]
+
+
 class Study:
     """One study folder. At most one process leads it: generates, judges, writes its logs."""
 
@@ -42,6 +51,8 @@ class Study:
         self.leader: Writer | None = None
         self.not_leading_because = ""
         self._view: tuple[int, StudyView] | None = None
+        self._cells: dict[tuple[str, str], list[Cell]] = {}
+        self._judged: dict[str, _JudgedPrompt] = {}
 
     # Leading and following
 
@@ -79,11 +90,18 @@ class Study:
 
     def follow(self) -> None:
         """Take in what other processes stored."""
-        if self.store.refresh():
-            self.changed()
+        tables = self.store.refresh()
+        if DISCOVERY.name in tables:
+            self._cells.clear()
+        if tables & {DISCOVERY.name, RESPONSES.name, JUDGEMENTS.name}:
+            self._judged.clear()
+        if tables:
+            self.state.data_changed()
 
-    def changed(self) -> None:
-        """Stored data changed: views are stale."""
+    def changed(self, prompt_id: str | None = None) -> None:
+        """Stored data changed: of one prompt, or (None) of no prompt but elsewhere."""
+        if prompt_id is not None:
+            self._judged.pop(prompt_id, None)
         self.state.data_changed()
 
     def close(self) -> None:
@@ -137,6 +155,8 @@ class Study:
         discovery = Discovery(candidates=found.candidates, unusable=found.unusable, prompts=chosen)
         if discovery != self.store.get(DISCOVERY, "discovery"):
             self.lead().put(DISCOVERY, [discovery])
+        self._cells.clear()
+        self._judged.clear()
         self.state.say(f"{len(found.candidates)} candidates, {len(chosen)} prompts")
         self.changed()
         for unusable in found.unusable:
@@ -174,12 +194,18 @@ class Study:
 
     def cell(self, candidate: Candidate, prompt: Prompt, sample: int) -> Cell:
         """The cell of one response."""
-        return cell_for(candidate, self.baseline, prompt, sample, self.config.generation)
+        return self.cells(candidate, prompt)[sample]
 
     def cells(self, candidate: Candidate, prompt: Prompt) -> list[Cell]:
         """All cells of a candidate for a prompt, by sample."""
-        count = sample_count(candidate, self.config.generation)
-        return [self.cell(candidate, prompt, sample) for sample in range(count)]
+        key = (candidate.sha256, prompt.id)
+        if key not in self._cells:
+            count = sample_count(candidate, self.config.generation)
+            self._cells[key] = [
+                cell_for(candidate, self.baseline, prompt, sample, self.config.generation)
+                for sample in range(count)
+            ]
+        return self._cells[key]
 
     def stored(self, cell: Cell) -> Response | None:
         """The canonical response of a cell, if there is one."""
@@ -212,26 +238,34 @@ class Study:
             for one in group.all
         ]
 
+    def _judged_prompt(self, prompt: Prompt) -> _JudgedPrompt:
+        """What a view needs of one prompt; kept, because most prompts do not change."""
+        if prompt.id not in self._judged:
+            group = self.group(prompt)
+            judgements = tuple(one for one in self.judgements_of(group) if one is not None)
+            self._judged[prompt.id] = _JudgedPrompt(group.all, judgements)
+        return self._judged[prompt.id]
+
+    def judged_prompts(self) -> int:
+        """How many prompts have at least one judged response."""
+        prompts_here = self.discovery.prompts
+        return sum(bool(self._judged_prompt(prompt).judgements) for prompt in prompts_here)
+
     def view(self) -> StudyView:
         """Everything stored that counts under the present config."""
         version = self.state.status.data_version
         if self._view is not None and self._view[0] == version:
             return self._view[1]
         discovery = self.discovery
-        groups = [self.group(prompt) for prompt in discovery.prompts]
-        judgements = tuple(
-            judgement
-            for group in groups
-            for judgement in self.judgements_of(group)
-            if judgement is not None
-        )
+        judged = [self._judged_prompt(prompt) for prompt in discovery.prompts]
+        judgements = tuple(judgement for one in judged for judgement in one.judgements)
         view = StudyView(
             config=self.config,
             seed=self.seed,
             candidates=discovery.candidates,
             unusable=discovery.unusable,
             prompts=discovery.prompts,
-            responses=tuple(response for group in groups for response in group.all),
+            responses=tuple(response for one in judged for response in one.responses),
             failures=tuple(self.store.all(FAILURES)),
             judgements=judgements,
             rated=tuple(self.store.all(RATED)),

@@ -12,7 +12,6 @@ from textual.widgets import Static
 from emojudge.actions import CANDIDATES
 from emojudge.domain import Candidate
 from emojudge.errors import EmojudgeError
-from emojudge.pipeline.estimate import estimate_generation
 from emojudge.pipeline.state import CandidateProgress
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
@@ -158,11 +157,7 @@ class CandidatesScreen(StudyScreen):
 
     def action_start(self) -> None:
         """Run the ai-judge phase in the background."""
-        if self.desk.workspace is None:
-            self.notify("Another process leads this study, or it is still starting.", markup=False)
-            return
-        self.notify(str(estimate_generation(self.desk.study)), timeout=12, markup=False)
-        self.desk.workspace.conductor.run_all()
+        self.notify(self.desk.start_ai_judge(), timeout=12, markup=False)
 
     def action_pause(self) -> None:
         """Only prepare what raters need."""

@@ -41,6 +41,7 @@ class RateScreen(StudyScreen):
         self._lockstep = Lockstep(settings.reveal_words_per_second)
         self._panes: list[ResponsePane] = []
         self._item: Item | None = None
+        self._looked_at_version = -1
 
     def body(self) -> Iterable[Widget]:
         """Prompt, panes, agreement; or a sentence when there is nothing to rate."""
@@ -55,6 +56,11 @@ class RateScreen(StudyScreen):
         """Start painting, at one rate whatever the models do."""
         super().on_mount()
         self.set_interval(self._paint_seconds, self._tick)
+
+    def on_screen_resume(self) -> None:
+        """Look again for an item: what was in the way may be gone."""
+        self._looked_at_version = -1
+        super().on_screen_resume()
 
     def repaint(self) -> None:
         """Top line and agreement; the panes are painted by the timer."""
@@ -104,6 +110,10 @@ class RateScreen(StudyScreen):
         return self._item is None or self._lockstep.complete(panes)
 
     def _begin_item(self) -> None:
+        version = self.desk.study.state.status.data_version
+        if version == self._looked_at_version:
+            return
+        self._looked_at_version = version
         try:
             item = self.desk.take_item()
         except EmojudgeError as problem:
@@ -113,6 +123,7 @@ class RateScreen(StudyScreen):
             self._say_empty(self._why_nothing())
             return
         self._item = item
+        self._looked_at_version = -1
         self._lockstep.restart()
         self._empty.display = False
         self._prompt.display = self._row.display = True

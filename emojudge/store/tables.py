@@ -133,5 +133,8 @@ class Tables:
 
     def get(self, table: TableOf[T], document_id: str) -> T | None:
         """The document with this id, or None."""
+        parsed = self._parsed.get((table.name, document_id))
+        if isinstance(parsed, table.model):
+            return parsed
         document = self._table(table.name).get(doc_id=document_id)  # type: ignore[call-overload]
         return None if document is None else self._parse(table, document)
