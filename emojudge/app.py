@@ -51,6 +51,7 @@ class EmojudgeApp(ThemedApp[None]):
         self._first_screen = first_screen
         self._start = start
         self.study_is_up = False
+        self._following = False
         self.problem: EmojudgeError | None = None
 
     def on_mount(self) -> None:
@@ -80,13 +81,19 @@ class EmojudgeApp(ThemedApp[None]):
         if warning:
             self.notify(warning, severity="warning", timeout=30, markup=False)
 
-    async def _follow(self) -> None:
-        if not self.study_is_up:
-            return
+    def _follow(self) -> None:
+        """Look at the logs each second; taking the lead discovers, so it runs beside the keys."""
+        if self.study_is_up and not self._following:
+            self._following = True
+            self.run_worker(self._follow_once(), group="follow")
+
+    async def _follow_once(self) -> None:
         try:
             await self.desk.follow()
         except EmojudgeError as problem:
             self._give_up(problem)
+        finally:
+            self._following = False
 
     def _give_up(self, problem: EmojudgeError) -> None:
         """End the app; the command line prints the problem when the screen is gone."""
@@ -98,6 +105,13 @@ class EmojudgeApp(ThemedApp[None]):
         await self.desk.close()
 
     # Actions
+
+    async def action_quit(self) -> None:
+        """Leave; a change of the core is finished first, because nobody would see how it ended."""
+        if self.desk.changing_core:
+            self.notify("The core is being changed; leave when that is done.", markup=False)
+            return
+        self.exit()
 
     def action_show(self, mode: str) -> None:
         """Another screen; not from within a dialog."""

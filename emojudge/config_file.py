@@ -109,6 +109,8 @@ def find_problems(text: str) -> tuple[Config | None, str | None, list[str], list
     """Parse config ``text``: the config if it is sound, log level, warnings, problems."""
     try:
         data = json.loads(text)
+    except RecursionError:
+        return None, None, [], [Problem("", "the JSON is nested too deeply")]
     except json.JSONDecodeError as error:
         return (
             None,

@@ -10,6 +10,7 @@ import platformdirs
 from emojudge.errors import StoreError
 
 _APP = "emojudge"
+_SETGID = 0o2000
 
 
 def _private(folder: str) -> Path:
@@ -25,11 +26,6 @@ def _private(folder: str) -> Path:
     return path
 
 
-def config_dir() -> Path:
-    """The folder of ``settings.toml`` (created, 0700)."""
-    return _private(platformdirs.user_config_dir(_APP))
-
-
 def cache_dir() -> Path:
     """The folder of things that can be made again, such as demo ladders (created, 0700)."""
     return _private(platformdirs.user_cache_dir(_APP))
@@ -38,6 +34,26 @@ def cache_dir() -> Path:
 def settings_file() -> Path:
     """The path of ``settings.toml``; nothing is created."""
     return Path(platformdirs.user_config_dir(_APP)) / "settings.toml"
+
+
+def is_shared(folder: Path) -> bool:
+    """Whether a folder is a team's: set-gid, so that what is made in it stays the group's."""
+    return bool(folder.stat().st_mode & _SETGID)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make ``folder`` 0700, or 2770 inside a team's folder. Raises OSError."""
+    if folder.exists():
+        return
+    folder.mkdir(parents=True, mode=0o700)
+    if is_shared(folder.parent):
+        folder.chmod(0o2770)
+
+
+def share_with_team(file: Path) -> None:
+    """Set a file's mode: 0660 inside a team's folder, else 0600; only its owner can."""
+    if file.stat().st_uid == os.geteuid():
+        file.chmod(0o660 if is_shared(file.parent) else 0o600)
 
 
 def fsync_folder(folder: Path) -> None:

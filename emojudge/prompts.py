@@ -41,6 +41,8 @@ def _parse_line(text: str) -> Prompt:
         raise ValueError(
             f"not valid JSON ({problem.msg.lower()} at column {problem.colno})"
         ) from problem
+    except RecursionError as problem:
+        raise ValueError("nested too deeply") from problem
     if not isinstance(data, dict):
         raise ValueError("not a JSON object")
     known = {key: value for key, value in data.items() if key in _Line.model_fields}

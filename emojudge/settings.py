@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import getpass
+import os
 import re
 import tomllib
+import unicodedata
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -45,15 +47,26 @@ def load_settings(file: Path | None = None) -> Settings:
         raise ConfigError(f"{file}: {key}: {error['msg'].lower()}.{hint}") from invalid
 
 
+def login_name() -> str:
+    """Who is at the keyboard, as a name that can name a file; containers may know none."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = f"uid{os.getuid()}"
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_.@-]", "-", plain).lstrip("-_.@")[:64] or f"uid{os.getuid()}"
+
+
 def rater_name(asked: str | None, settings: Settings) -> str:
     """The rater's name: as asked, else from the settings, else the login name.
 
     It names a file, so it is letters, digits, ``_ . @ -`` and at most 64 characters long.
     """
-    name = asked or settings.rater or getpass.getuser()
+    name = asked or settings.rater or login_name()
     if not _RATER_NAME.fullmatch(name):
         raise UsageError(
             f"The rater name {name!r} cannot be used: it names a file, so it takes letters, "
-            "digits, and _ . @ - only, at most 64 of them. Give another with --rater NAME."
+            "digits, and _ . @ - only, at most 64 of them. Give another with --rater NAME, or as "
+            "`rater` in settings.toml."
         )
     return name

@@ -152,6 +152,51 @@ async def test_live_tasks_go_before_background_ones() -> None:
     assert finished.index("live") < finished.index("background 1")
 
 
+async def test_a_live_task_does_not_wait_for_another_models_background_queue() -> None:
+    finished: list[str] = []
+
+    async def run(name: str, one: GenerateTask) -> None:
+        await events_of(engine, one)
+        finished.append(name)
+
+    async with executor(capacity=1) as engine:
+        background = [
+            asyncio.create_task(run(f"a{number}", task("one", "a"))) for number in range(6)
+        ]
+        while not finished:  # noqa: ASYNC110 - until the first is over, whenever that is
+            await asyncio.sleep(0)
+        live = asyncio.create_task(run("live", task("two", "b", priority=LIVE)))
+        await asyncio.gather(live, *background)
+    assert finished.index("live") <= 3
+    assert len(finished) == 7
+
+
+async def test_a_queued_task_can_be_made_more_urgent() -> None:
+    finished: list[int] = []
+
+    async def run(number: int, one: GenerateTask) -> None:
+        await events_of(engine, one)
+        finished.append(number)
+
+    async with executor() as engine:
+        tasks = [task("hello") for _ in range(5)]
+        runs = [asyncio.create_task(run(number, one)) for number, one in enumerate(tasks)]
+        await asyncio.sleep(0)
+        engine.prioritise(tasks[4], LIVE)
+        await asyncio.gather(*runs)
+    assert finished.index(4) <= 1
+
+
+async def test_a_process_that_cannot_be_started_fails_the_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    async with executor() as engine:
+        events = await events_of(engine, task("hello"))
+    assert isinstance(events[-1], Failed)
+    assert "Cannot start the worker of m" in events[-1].reason
+
+
 async def test_closing_the_stream_cancels_and_the_next_task_runs() -> None:
     async with executor() as engine:
         stream = engine.submit(task("hello"))

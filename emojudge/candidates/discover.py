@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -71,6 +72,15 @@ def _scan(folder: Path) -> tuple[list[_Found], list[Unusable]]:
     found = _group((path for path in folder.glob("*.gguf")), None)
     unusable: list[Unusable] = []
     for child in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if not os.access(child, os.R_OK | os.X_OK):
+            unusable.append(
+                Unusable(
+                    name=visible_line(child.name),
+                    reason="is a folder that may not be read",
+                    remedy="change its permissions, or move it out of the folder",
+                )
+            )
+            continue
         files = list(child.glob("*.gguf"))
         if files:
             found += _group(files, child.name)
@@ -86,7 +96,17 @@ def _scan(folder: Path) -> tuple[list[_Found], list[Unusable]]:
                     remedy=_OTHER_WEIGHTS[other],
                 )
             )
+    _make_names_unique(found, folder)
     return found, unusable
+
+
+def _make_names_unique(found: list[_Found], folder: Path) -> None:
+    """A file and a folder of one name are two candidates: the later says where it lies."""
+    seen: set[str] = set()
+    for one in found:
+        if one.name in seen:
+            one.name = str(one.shards[0].relative_to(folder))
+        seen.add(one.name)
 
 
 def why_not_a_language_model(header: GgufHeader) -> str | None:
@@ -155,13 +175,18 @@ def _select(found: list[_Found], wanted: tuple[str, ...], folder: Path) -> list[
 
 
 def _find_baseline(
-    found: list[_Found], wanted: str | None, resolve: Callable[[str], Path]
+    found: list[_Found],
+    chosen: list[_Found],
+    wanted: str | None,
+    resolve: Callable[[str], Path],
 ) -> _Found | None:
-    """The configured baseline; added from outside the folder when it is a path."""
+    """The configured baseline, by name or path; it joins ``chosen`` where it was not."""
     if wanted is None:
         return None
     by_name = {one.name: one for one in found}
     if wanted in by_name:
+        if by_name[wanted] not in chosen:
+            chosen.append(by_name[wanted])
         return by_name[wanted]
     path = resolve(wanted)
     files = sorted(path.glob("*.gguf")) if path.is_dir() else [path] if path.is_file() else []
@@ -172,7 +197,7 @@ def _find_baseline(
             f"baseline_model is {wanted!r}, which is neither a candidate's name nor a path to one "
             f"model.{' Near: ' + ', '.join(near) + '.' if near else ''}"
         )
-    found.append(groups[0])
+    chosen.append(groups[0])
     return groups[0]
 
 
@@ -196,7 +221,8 @@ def _relate(candidates: list[Candidate], baseline_name: str | None) -> list[Cand
 
 def total_bytes(folder: Path) -> int:
     """Bytes of all GGUF files that a discover phase would look at."""
-    return sum(path.stat().st_size for path in [*folder.glob("*.gguf"), *folder.glob("*/*.gguf")])
+    files = [*folder.glob("*.gguf"), *folder.glob("*/*.gguf")]
+    return sum(path.stat().st_size for path in files if path.is_file())
 
 
 def discover(
@@ -219,8 +245,8 @@ def discover(
             "the folder of your GGUF files, or make a ladder with `emojudge quantize`."
         )
     found, unusable = _scan(folder)
-    chosen = _select(found, wanted, folder) if found else []
-    baseline_found = _find_baseline(chosen, baseline, resolve)
+    chosen = list(_select(found, wanted, folder)) if found else []
+    baseline_found = _find_baseline(found, chosen, baseline, resolve)
     candidates: list[Candidate] = []
     seen: dict[str, str] = {}
     for one in chosen:

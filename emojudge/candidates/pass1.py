@@ -22,7 +22,7 @@ def read_pass1(folder: Path) -> tuple[Pass1 | None, str | None]:
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None, None
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         return None, f"{METADATA_NAME} cannot be read: {problem}"
     if not isinstance(data, dict):
         return None, f"{METADATA_NAME} does not hold one JSON object"

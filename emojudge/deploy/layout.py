@@ -149,6 +149,11 @@ class CoreLayout:
         temporary.replace(self.current)
         fsync_folder(self.root)
 
+    def remove_current(self) -> None:
+        """There is no core again: the first one could not be completed."""
+        self.current.unlink(missing_ok=True)
+        fsync_folder(self.root)
+
     def audit(self) -> list[AuditEntry]:
         """All committed changes, oldest first."""
         try:

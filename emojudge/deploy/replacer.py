@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import logging
 import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 from emojudge import clock
 from emojudge.candidates.discover import read_model
@@ -25,18 +26,49 @@ from emojudge.deploy.layout import (
 )
 from emojudge.deploy.staging import Progress, shards_of, stage
 from emojudge.domain import Specs
-from emojudge.errors import CandidateError, DeployError
+from emojudge.errors import CandidateError, DeployError, EmojudgeError
 from emojudge.paths import fsync_folder, write_durably
 from emojudge.store.locks import HeldLock
 
 _READ_ONLY_FOLDER = 0o555
 _MEGABYTE = 1_000_000
+_LOG = logging.getLogger(__name__)
 ANY = -1
 """Promote whatever is current now, without having looked."""
 
 
 def _quiet(done: int, total: int) -> None:
     """No progress wanted."""
+
+
+def _missing_files(generation: Generation) -> list[str]:
+    """Files of a generation that are not there in their full size."""
+    folder = Path(generation.folder)
+    return [
+        file.name
+        for file in generation.manifest.files
+        if not (folder / file.name).is_file() or (folder / file.name).stat().st_size != file.size
+    ]
+
+
+class _OwnErrors(contextlib.ContextDecorator):
+    """Turns the system's errors into ours, so that callers have one kind to show."""
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(problem, OSError):
+            where = f" ({problem.filename})" if problem.filename else ""
+            raise DeployError(
+                f"The core store cannot be used: {problem.strerror or problem}{where}. Check "
+                "permissions and free space; the core in use is untouched."
+            ) from problem
 
 
 @dataclass(frozen=True)
@@ -86,6 +118,7 @@ class CoreModelReplacer:
 
     # Looking
 
+    @_OwnErrors()
     def status(self) -> Status:
         """What is there now. Raises DeployError when the store was tampered with."""
         generations = self.layout.generations()
@@ -98,6 +131,7 @@ class CoreModelReplacer:
             audit=tuple(self.layout.audit()),
         )
 
+    @_OwnErrors()
     def list_backups(self) -> list[Backup]:
         """All backups, newest first."""
         return list_backups(self.backup_dir)
@@ -126,6 +160,7 @@ class CoreModelReplacer:
             integrity=True,
         )
 
+    @_OwnErrors()
     def validate(self, path: Path) -> tuple[Gate, ...]:
         """The integrity gates that can be seen without copying the model."""
         shards = self._shards(path)
@@ -217,33 +252,56 @@ class CoreModelReplacer:
         """Switch, update the companion's manifest, write the audit line."""
         if self._manifest is not None:
             read_companion_manifest(self._manifest)
-        self.layout.switch(after)
-        if self._manifest is not None:
-            update_companion_manifest(self._manifest, after.manifest)
-        self.layout.append_audit(
-            AuditEntry(
-                time=clock.stamp(),
-                who=self._who,
-                action=action,
-                before=before.number if before else None,
-                after=after.number,
-                sha256=after.manifest.replacement_checksum,
-                reason=reason,
-            )
+        entry = AuditEntry(
+            time=clock.stamp(),
+            who=self._who,
+            action=action,
+            before=before.number if before else None,
+            after=after.number,
+            sha256=after.manifest.replacement_checksum,
+            reason=reason,
         )
+        try:
+            self.layout.switch(after)
+            self._tell_companion(after)
+            self.layout.append_audit(entry)
+        except (OSError, EmojudgeError) as problem:
+            self._go_back(before)
+            raise DeployError(
+                f"The switch failed and was taken back, the core in use is the one before: "
+                f"{problem}"
+            ) from problem
         return after
 
+    def _tell_companion(self, generation: Generation) -> None:
+        if self._manifest is not None:
+            update_companion_manifest(self._manifest, generation.manifest)
+
+    def _go_back(self, before: Generation | None) -> None:
+        """Undo a switch that could not be completed."""
+        if before is None:
+            self.layout.remove_current()
+            return
+        self.layout.switch(before)
+        try:
+            self._tell_companion(before)
+        except EmojudgeError as problem:
+            _LOG.error("the companion's manifest is out of step: %s", problem)
+
     def _kept(self, sha256: tuple[str, ...] | None) -> Generation | None:
-        """A generation that already holds these files."""
+        """A whole generation that already holds these files."""
         return next(
             (
                 one
                 for one in self.layout.generations()
-                if sha256 and tuple(file.sha256 for file in one.manifest.files) == sha256
+                if sha256
+                and tuple(file.sha256 for file in one.manifest.files) == sha256
+                and not _missing_files(one)
             ),
             None,
         )
 
+    @_OwnErrors()
     def adopt(self, path: Path, name: str, progress: Progress = _quiet) -> Generation:
         """Take over a core that is already in use as the first generation."""
         with self._locked():
@@ -255,6 +313,7 @@ class CoreModelReplacer:
             generation = self._build(Incoming(path=path, name=name), progress)
             return self._commit("adopt", None, generation, None)
 
+    @_OwnErrors()
     def replace(
         self,
         incoming: Incoming,
@@ -284,6 +343,7 @@ class CoreModelReplacer:
                 )
             return self._commit("promote", before, generation, force)
 
+    @_OwnErrors()
     def backup(self, label: str) -> Backup:
         """Pin the current core under a name of the person's."""
         with self._locked():
@@ -299,12 +359,7 @@ class CoreModelReplacer:
             raise DeployError(f"Generation {number} is not in {self.layout.root} any more.")
         if before is not None and before.number == number:
             raise DeployError(f"Generation {number} is the core already.")
-        missing = [
-            file.name
-            for file in target.manifest.files
-            if not (Path(target.folder) / file.name).is_file()
-            or (Path(target.folder) / file.name).stat().st_size != file.size
-        ]
+        missing = _missing_files(target)
         if missing:
             raise DeployError(
                 f"Generation {number} is not whole: {missing[0]} is missing or cut short. The "
@@ -312,11 +367,13 @@ class CoreModelReplacer:
             )
         return self._commit(action, before, target, None)
 
+    @_OwnErrors()
     def restore(self, number: int, *, expected: int | None = ANY) -> Generation:
         """Make an earlier generation current again: a pointer move."""
         with self._locked():
             return self._go_to("restore", number, expected)
 
+    @_OwnErrors()
     def restore_backup(self, backup_id: str, *, expected: int | None = ANY) -> Generation:
         """Restore the generation that a backup names."""
         backup = next((one for one in self.list_backups() if one.backup_id == backup_id), None)
@@ -325,6 +382,7 @@ class CoreModelReplacer:
             raise DeployError(f"There is no backup {backup_id!r} in {self.backup_dir}; {known}.")
         return self.restore(backup.generation, expected=expected)
 
+    @_OwnErrors()
     def rollback(self, *, expected: int | None = ANY) -> Generation:
         """Go back to the generation that was current before the last change."""
         with self._locked():
@@ -332,10 +390,3 @@ class CoreModelReplacer:
             if number is None:
                 raise DeployError("There is nothing to roll back to: this is the first core.")
             return self._go_to("rollback", number, expected)
-
-    def can_write(self) -> bool:
-        """Whether this person may change the core."""
-        existing = next(
-            path for path in (self.layout.root, *self.layout.root.parents) if path.exists()
-        )
-        return os.access(existing, os.W_OK)

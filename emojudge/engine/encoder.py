@@ -61,8 +61,8 @@ class Encoder:
         async with self._lock:
             process = await self._started()
             task_id = f"embed-{next(self._ids)}"
-            await process.send(Embed(id=task_id, texts=tuple(texts)))
             try:
+                await process.send(Embed(id=task_id, texts=tuple(texts)))
                 event = await process.receive(_EMBED_DEADLINE)
             except EngineError:
                 self._process = None

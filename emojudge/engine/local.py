@@ -54,11 +54,12 @@ class _Ticket:
     """A queued task and the way back to who asked."""
 
     task: GenerateTask
+    priority: int
     events: asyncio.Queue[TaskEvent] = field(default_factory=asyncio.Queue)
     cancelled: bool = False
 
     def __lt__(self, other: _Ticket) -> bool:
-        return self.task < other.task
+        return (self.priority, self.task.order) < (other.priority, other.task.order)
 
 
 class _Slot:
@@ -72,9 +73,11 @@ class _Slot:
         self.runner: asyncio.Task[None] | None = None
         self.current: _Ticket | None = None
 
-    @property
-    def urgency(self) -> GenerateTask | None:
-        return self.queue[0].task if self.queue else None
+    def more_urgent_than(self, other: _Slot) -> bool:
+        """Whether this slot's next task has a better priority; order alone changes no model."""
+        if not self.queue:
+            return False
+        return not other.queue or self.queue[0].priority < other.queue[0].priority
 
 
 class LocalExecutor:
@@ -89,6 +92,7 @@ class LocalExecutor:
         self._options = options
         self._slots: dict[str, _Slot] = {}
         self._loaded: list[_Slot] = []
+        self._waiting: list[_Slot] = []
         self._room = asyncio.Condition()
         self._closed = False
 
@@ -97,7 +101,7 @@ class LocalExecutor:
         if self._closed:
             raise EngineError("The engine has been stopped.")
         slot = self._slots.setdefault(task.model.key, _Slot(task.model))
-        ticket = _Ticket(task)
+        ticket = _Ticket(task, task.priority)
         heapq.heappush(slot.queue, ticket)
         if slot.runner is None or slot.runner.done():
             slot.runner = asyncio.create_task(self._run(slot), name=f"runner {task.model.name}")
@@ -110,12 +114,23 @@ class LocalExecutor:
         finally:
             await self._withdraw(slot, ticket)
 
+    def prioritise(self, task: GenerateTask, priority: int) -> None:
+        """Let a queued task go earlier; one that is running or over is left as it is."""
+        slot = self._slots.get(task.model.key)
+        for ticket in slot.queue if slot else []:
+            if ticket.task is task:
+                ticket.priority = min(ticket.priority, priority)
+        if slot is not None:
+            heapq.heapify(slot.queue)
+
     async def _withdraw(self, slot: _Slot, ticket: _Ticket) -> None:
         """Forget a ticket; if it is being worked on, tell the worker to stop."""
         ticket.cancelled = True
         if ticket in slot.queue:
             slot.queue.remove(ticket)
             heapq.heapify(slot.queue)
+            async with self._room:
+                self._room.notify_all()
         elif slot.current is ticket and slot.process is not None:
             with contextlib.suppress(WorkerDied):
                 await slot.process.send(Cancel(id=ticket.task.id))
@@ -124,37 +139,53 @@ class LocalExecutor:
         """Work off one model's queue, giving way to more urgent models when capacity is short."""
         while slot.queue:
             await self._make_room(slot)
+            if not slot.queue:
+                break
             ticket = heapq.heappop(slot.queue)
             slot.current = ticket
             try:
                 await self._attempt(slot, ticket)
+            except Exception as problem:  # noqa: BLE001 - reported, logged, and not ours to stop at
+                # Whoever waits for this ticket must hear of it, whatever went wrong.
+                _LOG.exception("unexpected while running %s", slot.model.name)
+                ticket.events.put_nowait(Failed(reason=f"{type(problem).__name__}: {problem}"))
             finally:
                 slot.current = None
             async with self._room:
                 self._room.notify_all()
 
     async def _make_room(self, slot: _Slot) -> None:
-        """Wait until this slot may be loaded, unloading an idle or less urgent one if need be."""
+        """Wait until this slot may be loaded; returns early when its queue was emptied.
+
+        A slot that is loaded gives way between its tasks when a more urgent one waits.
+        """
         async with self._room:
-            while slot not in self._loaded and len(self._loaded) >= self._capacity:
-                victim = self._victim(slot)
-                if victim is None:
-                    await self._room.wait()
-                    continue
-                self._loaded.remove(victim)
-                await self._unload(victim)
             if slot in self._loaded:
                 self._loaded.remove(slot)
-            self._loaded.append(slot)
+                if not any(one.more_urgent_than(slot) for one in self._waiting):
+                    self._loaded.append(slot)
+                    return
+                await self._unload(slot)
+                self._room.notify_all()
+            self._waiting.append(slot)
+            try:
+                while slot.queue and not await self._enter(slot):
+                    await self._room.wait()
+            finally:
+                self._waiting.remove(slot)
 
-    def _victim(self, newcomer: _Slot) -> _Slot | None:
-        """The least recently used slot that is between tasks and has nothing more urgent."""
-        for slot in self._loaded:
-            if slot.current is not None:
-                continue
-            if slot.urgency is None or (newcomer.urgency and newcomer.urgency < slot.urgency):
-                return slot
-        return None
+    async def _enter(self, slot: _Slot) -> bool:
+        """Load this slot's place if it is its turn, unloading an idle model if need be."""
+        if any(one.more_urgent_than(slot) for one in self._waiting if one is not slot):
+            return False
+        if len(self._loaded) >= self._capacity:
+            idle = [one for one in self._loaded if one.current is None and not one.queue]
+            if not idle:
+                return False
+            self._loaded.remove(idle[0])
+            await self._unload(idle[0])
+        self._loaded.append(slot)
+        return True
 
     async def _unload(self, slot: _Slot) -> None:
         if slot.process is not None:
@@ -172,7 +203,7 @@ class LocalExecutor:
             LoadModel(
                 path=str(model.path),
                 threads=options.threads,
-                context_length=options.context_length,
+                context_length=options.context_length or model.context_length,
                 gpu_layers=options.gpu_layers,
                 main_gpu=options.main_gpu,
                 tensor_split=options.tensor_split,

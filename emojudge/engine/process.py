@@ -35,20 +35,29 @@ class WorkerProcess:
     async def start(
         cls, module: str, name: str, extra_environment: Mapping[str, str] | None = None
     ) -> WorkerProcess:
-        """Run ``python -m module`` in a session of its own, so that Ctrl-C stays with the app."""
+        """Run ``python -m module`` in a session of its own, so that Ctrl-C stays with the app.
+
+        Raises EngineError when no process can be started.
+        """
         environment = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONSAFEPATH="1")
         environment.update(extra_environment or {})
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            module,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_LINE_LIMIT,
-            start_new_session=True,
-            env=environment,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                module,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=_LINE_LIMIT,
+                start_new_session=True,
+                env=environment,
+            )
+        except OSError as problem:
+            raise EngineError(
+                f"Cannot start {name}: {problem.strerror}. Close other programs, or raise the "
+                "limits on processes and open files (ulimit)."
+            ) from problem
         return cls(process, name)
 
     @property
@@ -120,7 +129,8 @@ class WorkerProcess:
         await self.kill()
         code = self._process.returncode
         if code is not None and code < 0:
-            how = f"was ended by {signal.Signals(-code).name}"
+            known = -code in set(signal.Signals)
+            how = f"was ended by {signal.Signals(-code).name if known else f'signal {-code}'}"
         else:
             how = f"ended with status {code}"
         return WorkerDied(f"{self.name} {how}.", self.last_words)

@@ -73,7 +73,12 @@ async def quantize_one(
     stem = _TYPE_IN_NAME.sub("", source.stem)
     staging = out / f".{stem}-{wanted}.{os.getpid()}.partial"
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    try:
+        staging.mkdir(parents=True)
+    except OSError as problem:
+        raise UsageError(f"Cannot write to {out}: {problem.strerror}. Choose another --out.") from (
+            problem
+        )
     try:
         file = staging / f"{stem}-{wanted}.gguf"
         command = Quantize(
@@ -109,12 +114,6 @@ async def quantize_ladder(
 ) -> list[Path]:
     """Make one folder per type. Raises ModelFileError, EngineError or UsageError."""
     read_model(source.stem, [source])
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise UsageError(f"Cannot make {out}: {problem.strerror}. Choose another --out.") from (
-            problem
-        )
     return [
         await quantize_one(source, wanted, out, threads=threads, imatrix=imatrix, progress=progress)
         for wanted in types

@@ -18,13 +18,17 @@ _sequence = itertools.count()
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model to load: ``key`` (its sha256) identifies it, ``template`` None means its own."""
+    """A model to load: ``key`` (its sha256) identifies it, ``template`` None means its own.
+
+    ``context_length`` is what to load it with, in tokens; None leaves it to the worker.
+    """
 
     key: str
     name: str
     path: Path
     size: int
     template: str | None = None
+    context_length: int | None = None
 
 
 @dataclass(frozen=True, order=True)
@@ -81,6 +85,10 @@ class Executor(Protocol):
 
     def submit(self, task: GenerateTask) -> AsyncGenerator[TaskEvent, None]:
         """Queue a task; iterate its events up to Finished or Failed. Closing cancels it."""
+        ...
+
+    def prioritise(self, task: GenerateTask, priority: int) -> None:
+        """Let a task that is still queued go earlier."""
         ...
 
     async def close(self) -> None:

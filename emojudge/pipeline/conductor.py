@@ -99,13 +99,7 @@ class Conductor:
             for cell in self._study.cells(candidate, prompt)
         ]
         for job in asyncio.as_completed(jobs):
-            try:
-                await job
-            except asyncio.CancelledError:
-                # A live pane took over this cell with a higher priority; its job stores the text.
-                current = asyncio.current_task()
-                if current is not None and current.cancelling():
-                    raise
+            await job
             self.report_progress()
         if self._judging.unjudged([prompt]):
             self._study.state.say("judging", running=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-
 from emojudge.config_file import LoadedConfig
 from emojudge.deploy.gates import Gate, GateStatus
 from emojudge.deploy.replacer import CoreModelReplacer, Incoming
 from emojudge.domain import Candidate
 from emojudge.ranking.scores import rank_candidates
+from emojudge.settings import login_name
 from emojudge.view import StudyView
 
 
@@ -19,7 +18,7 @@ def replacer_for(loaded: LoadedConfig, who: str | None = None) -> CoreModelRepla
     return CoreModelReplacer(
         loaded.resolve(replacement.active_dir),
         loaded.resolve(replacement.backup_dir),
-        who=who or getpass.getuser(),
+        who=who or login_name(),
         manifest=loaded.resolve(wanted) if wanted else None,
         minimum_size_mb=replacement.minimum_size_mb,
         auto_backup=replacement.auto_backup,

@@ -42,8 +42,11 @@ class Desk:
         self._modules = modules
         self.rater = rater
         self.workspace: Workspace | None = None
+        self.openings = 0
+        """How often the study was opened: 0 before the first time; a new engine counts anew."""
         self.session: RaterSession | None = None
         self.replacer: CoreModelReplacer = replacer_for(study.loaded, who=rater)
+        self.changing_core = False
         self.store_name = study.loaded.shown(self.replacer.layout.root)
 
     async def begin(self) -> None:
@@ -63,6 +66,8 @@ class Desk:
         else:
             study.follow()
             study.state.say(f"following: {study.not_leading_because}")
+        self.openings += 1
+        study.changed()
 
     async def follow(self) -> None:
         """Take in what others stored; take the lead when it is free. Raises EmojudgeError."""
@@ -81,7 +86,9 @@ class Desk:
     def start_ai_judge(self) -> str:
         """Begin the ai-judge phase in the background; returns what it will take, or why not."""
         if self.workspace is None:
-            return "Another process leads this study, or it is still starting."
+            if self.study.leader is None:
+                return self.study.not_leading_because or "The study is still starting."
+            return "The candidates could not be read; d looks again."
         self.workspace.conductor.run_all()
         return str(estimate_generation(self.study))
 
@@ -129,9 +136,10 @@ class Desk:
         return PaneState(PaneText(visible(text), live.finished), live.problem)
 
     def drop_item(self, problem: str) -> None:
-        """Give up an item that cannot be completed."""
+        """Give up an item that cannot be completed; why is told where nobody rates."""
         if self.session is not None and self.session.item is not None:
             _LOG.warning("item %s dropped: %s", self.session.item.id, problem)
+            self.study.state.report_problem(problem)
             self.session.skip(f"no response: {problem}")
 
     def agreement(self) -> OrderAgreement:

@@ -198,7 +198,8 @@ class RaterSession:
         """Take back the last score or comment of this item; False when there is none."""
         if not self._undo:
             return False
-        self._change(self._undo.pop(), undoable=False)
+        self._change(self._undo[-1], undoable=False)
+        self._undo.pop()
         return True
 
     def _responses_ready(self) -> bool:

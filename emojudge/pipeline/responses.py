@@ -35,6 +35,7 @@ from emojudge.pipeline.study import Study
 from emojudge.store.tables import FAILURES, RESPONSES
 
 _LOG = logging.getLogger(__name__)
+_CONTEXT_LIMIT = 4096
 _MEMORY_SHARE = 0.6
 _MEMORY_PER_MODEL_BYTE = 2.0
 
@@ -87,9 +88,8 @@ def make_executor(study: Study, at_once: int, module: str = WORKER_MODULE) -> Lo
 class _Job:
     """A cell being generated."""
 
-    def __init__(self, priority: int) -> None:
-        self.priority = priority
-        self.started = False
+    def __init__(self, request: GenerateTask) -> None:
+        self.request = request
         self.text = ""
         self.task: asyncio.Task[Response | CellFailure] | None = None
 
@@ -130,10 +130,9 @@ class Responses:
             return future
         job = self._jobs.get(cell.id)
         if job is not None and job.task is not None:
-            if job.started or job.priority <= priority:
-                return job.task
-            job.task.cancel()
-        job = _Job(priority)
+            self._executor.prioritise(job.request, priority)
+            return job.task
+        job = _Job(self._request(cell, priority))
         job.task = asyncio.create_task(self._generate(cell, job), name=f"cell {cell.id}")
         job.task.add_done_callback(self._note_problem)
         self._jobs[cell.id] = job
@@ -154,9 +153,10 @@ class Responses:
             path=candidate.path,
             size=candidate.size,
             template=template_for(candidate, study.baseline, study.config.generation),
+            context_length=min(_CONTEXT_LIMIT, candidate.specs.context_length or _CONTEXT_LIMIT),
         )
 
-    def _task(self, cell: Cell, priority: int) -> GenerateTask:
+    def _request(self, cell: Cell, priority: int) -> GenerateTask:
         study = self._study
         candidate = next(one for one in study.discovery.candidates if one.sha256 == cell.candidate)
         prompt = next(one for one in study.discovery.prompts if one.id == cell.prompt_id)
@@ -172,12 +172,10 @@ class Responses:
     async def _generate(self, cell: Cell, job: _Job) -> Response | CellFailure:
         result: Response | CellFailure | None = None
         try:
-            async with contextlib.aclosing(
-                self._executor.submit(self._task(cell, job.priority))
-            ) as events:
+            async with contextlib.aclosing(self._executor.submit(job.request)) as events:
                 async for event in events:
                     if isinstance(event, Started):
-                        job.started, job.text = True, ""
+                        job.text = ""
                     elif isinstance(event, NewText):
                         job.text += event.text
                     elif isinstance(event, Finished):

@@ -138,6 +138,11 @@ async def prepare_demo(out: Path, say: Say) -> LoadedConfig:
     if not (out / CONFIG_NAME).exists():
         write_study_files(out, demo_config(models))
     loaded = load_config(out)
+    if loaded.resolve(loaded.config.candidate_dir) != models:
+        raise UsageError(
+            f"{out} holds a study that is not the demo's, so nothing was touched. Give the demo a "
+            "folder of its own with --out DIR."
+        )
     replacer = replacer_for(loaded)
     if await asyncio.to_thread(replacer.layout.current_generation) is None:
         first = next(path for path in sorted(models.iterdir()) if path.name.endswith(DEMO_TYPES[0]))

@@ -11,7 +11,7 @@ from emojudge import clock, prompts
 from emojudge.candidates.discover import Discovered, discover, total_bytes
 from emojudge.config_file import LoadedConfig
 from emojudge.domain import Candidate, Cell, Judgement, ModelFile, Prompt, Response
-from emojudge.errors import LockHeld, StoreError
+from emojudge.errors import Interrupted, LockHeld, StoreError
 from emojudge.judges import similarity
 from emojudge.pipeline.cells import cell_for, sample_count
 from emojudge.pipeline.state import StudyState
@@ -30,6 +30,7 @@ from emojudge.text import human_bytes
 from emojudge.view import StudyView
 
 _LOG = logging.getLogger(__name__)
+_BUNDLED_NAMES = ("sentence-transformers/all-MiniLM-L6-v2", "all-MiniLM-L6-v2")
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,13 @@ class Study:
         self._view: tuple[int, StudyView] | None = None
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         self._judged: dict[str, _JudgedPrompt] = {}
+        self._closing = False
 
     # Leading and following
 
     def try_to_lead(self) -> bool:
         """Become the process that generates and judges, if no other is."""
+        self._closing = False
         if self.leader is not None:
             return True
         try:
@@ -90,7 +93,8 @@ class Study:
 
     def follow(self) -> None:
         """Take in what other processes stored."""
-        tables = self.store.refresh()
+        self.store.refresh()
+        tables = self.store.take_foreign_changes()
         if DISCOVERY.name in tables:
             self._cells.clear()
         if tables & {DISCOVERY.name, RESPONSES.name, JUDGEMENTS.name}:
@@ -105,7 +109,8 @@ class Study:
         self.state.data_changed()
 
     def close(self) -> None:
-        """Give up the lead."""
+        """Give up the lead; a discover phase that is under way stops."""
+        self._closing = True
         if self.leader is not None:
             self.leader.close()
             self.leader = None
@@ -137,9 +142,13 @@ class Study:
 
         def advance(count: int) -> None:
             nonlocal done
+            if self._closing:
+                raise Interrupted("The study was closed while its candidates were hashed.")
             done += count
             text = f"hashing candidates: {human_bytes(done)} of {human_bytes(total)}"
             loop.call_soon_threadsafe(self.state.say, text)
+
+        known = self._known_files()
 
         def work() -> Discovered:
             return discover(
@@ -147,7 +156,7 @@ class Study:
                 wanted=self.config.models_to_compare,
                 baseline=self.config.baseline_model,
                 resolve=self.loaded.resolve,
-                known=self._known_files(),
+                known=known,
                 progress=advance,
             )
 
@@ -193,8 +202,11 @@ class Study:
     # Cells
 
     def cell(self, candidate: Candidate, prompt: Prompt, sample: int) -> Cell:
-        """The cell of one response."""
-        return self.cells(candidate, prompt)[sample]
+        """The cell of one response, also of a sample number that is not wanted any more."""
+        cells = self.cells(candidate, prompt)
+        if sample < len(cells):
+            return cells[sample]
+        return cell_for(candidate, self.baseline, prompt, sample, self.config.generation)
 
     def cells(self, candidate: Candidate, prompt: Prompt) -> list[Cell]:
         """All cells of a candidate for a prompt, by sample."""
@@ -228,7 +240,7 @@ class Study:
         folder = self.loaded.resolve(name)
         if folder.is_dir():
             return str(folder)
-        return str(bundled_encoder() or name) if name.endswith("all-MiniLM-L6-v2") else name
+        return str(bundled_encoder() or name) if name in _BUNDLED_NAMES else name
 
     def judgements_of(self, group: similarity.PromptResponses) -> list[Judgement | None]:
         """The stored judgement of each response of a group; None where it is missing."""

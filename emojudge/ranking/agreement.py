@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from emojudge.domain import RatedItem, human_score
 from emojudge.view import StudyView
 
+_TIE = 1e-9
+
 
 @dataclass(frozen=True)
 class OrderAgreement:
@@ -24,6 +26,11 @@ class OrderAgreement:
     trend: tuple[float, ...]
 
 
+def _sign(difference: float) -> int:
+    """Equal scores differ in their last bits when they are summed in another order."""
+    return 0 if abs(difference) < _TIE else 1 if difference > 0 else -1
+
+
 def _item_pairs(item: RatedItem, view: StudyView) -> Iterable[float]:
     """1 for a pair in the same order, 0 for the opposite one, ½ for a tie on either side."""
     scored = [
@@ -32,8 +39,8 @@ def _item_pairs(item: RatedItem, view: StudyView) -> Iterable[float]:
         if rating.response_id in view.ai_scores
     ]
     for (ai_a, human_a), (ai_b, human_b) in itertools.combinations(scored, 2):
-        product = (ai_a - ai_b) * (human_a - human_b)
-        yield 0.5 if product == 0 else float(product > 0)
+        ai, human = _sign(ai_a - ai_b), _sign(human_a - human_b)
+        yield (1 + ai * human) / 2
 
 
 def order_agreement(view: StudyView, rater: str | None = None) -> OrderAgreement:
@@ -41,7 +48,7 @@ def order_agreement(view: StudyView, rater: str | None = None) -> OrderAgreement
     agreed = 0.0
     pairs = items = 0
     trend: list[float] = []
-    for item in view.counted_items:
+    for item in sorted(view.counted_items, key=lambda one: (one.submitted, one.number)):
         if rater is not None and item.rater != rater:
             continue
         outcomes = list(_item_pairs(item, view))

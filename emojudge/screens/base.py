@@ -13,6 +13,7 @@ from emojudge.errors import EmojudgeError
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.state import Status
 from emojudge.screens.bindings import bindings_of
+from emojudge.text import visible
 from emojudge.widgets.key_line import KeyLine
 from emojudge.widgets.top_line import TopLine
 
@@ -82,4 +83,4 @@ class StudyScreen(Screen[None]):
 
     def complain(self, problem: EmojudgeError) -> None:
         """Show a problem until it is read."""
-        self.notify(str(problem), severity="error", timeout=20, markup=False)
+        self.notify(visible(str(problem)), severity="error", timeout=20, markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 
 from textual.containers import VerticalScroll
@@ -24,6 +25,8 @@ from emojudge.text import human_bytes, short_names, visible_line
 from emojudge.widgets.core_page import CorePage
 from emojudge.widgets.top_line import progress_bar
 
+_PROGRESS_SECONDS = 0.2
+
 
 class DeployScreen(StudyScreen):
     """One page; changes run in a thread and report their progress here."""
@@ -37,7 +40,8 @@ class DeployScreen(StudyScreen):
         self._chosen: int | None = None
         self._marked = 0
         self._busy = ""
-        self._gates: tuple[tuple[str, int], tuple[Gate, ...]] | None = None
+        self._integrity: dict[str, tuple[Gate, ...]] = {}
+        self._told_at = 0.0
         scroll = VerticalScroll(self._page, classes="page")
         scroll.can_focus = False
         return [scroll]
@@ -63,12 +67,12 @@ class DeployScreen(StudyScreen):
         return self._candidates()[self._place()]
 
     def _all_gates(self, candidate: Candidate) -> tuple[Gate, ...]:
-        """Integrity gates are read from the file once per candidate and change of data."""
-        key = (candidate.sha256, self.desk.study.state.status.data_version)
-        if self._gates is None or self._gates[0] != key:
-            integrity = self.desk.replacer.validate(candidate.path)
-            self._gates = (key, integrity + judgement_gates(self.desk.study.view(), candidate))
-        return self._gates[1]
+        """Integrity gates are read from the file once; staging checks them again."""
+        if candidate.sha256 not in self._integrity:
+            self._integrity[candidate.sha256] = self.desk.replacer.validate(candidate.path)
+        return self._integrity[candidate.sha256] + judgement_gates(
+            self.desk.study.view(), candidate
+        )
 
     def repaint(self) -> None:
         """The whole page."""
@@ -110,6 +114,7 @@ class DeployScreen(StudyScreen):
             self.notify("One change at a time.", markup=False)
             return
         self._busy = f"{what}…"
+        self.desk.changing_core = True
         self.repaint()
         self.run_worker(self._run_change(what, work), group="deploy")
 
@@ -127,11 +132,15 @@ class DeployScreen(StudyScreen):
             )
         finally:
             self._busy = ""
+            self.desk.changing_core = False
             self.guarded(self.repaint)
 
     def _copy_progress(self, done: int, total: int) -> None:
         """Called in the copying thread."""
-        self.app.call_from_thread(self._show_progress, done, total)
+        now = time.monotonic()
+        if done == total or now - self._told_at > _PROGRESS_SECONDS:
+            self._told_at = now
+            self.app.call_from_thread(self._show_progress, done, total)
 
     def _show_progress(self, done: int, total: int) -> None:
         self._busy = (

@@ -66,7 +66,7 @@ class LineDialog(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """One input."""
         with Vertical(classes="dialog") as box:
-            box.border_title = self._title
+            box.border_title = Content(self._title).markup
             yield Input(self._value, placeholder=self._placeholder)
             yield Static(Content.styled("⏎ keeps it · esc leaves it as it was", "$quiet"))
 

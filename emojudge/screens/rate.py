@@ -42,6 +42,8 @@ class RateScreen(StudyScreen):
         self._panes: list[ResponsePane] = []
         self._item: Item | None = None
         self._looked_at_version = -1
+        self._opening = 0
+        self._told: str | None = None
 
     def body(self) -> Iterable[Widget]:
         """Prompt, panes, agreement; or a sentence when there is nothing to rate."""
@@ -79,14 +81,18 @@ class RateScreen(StudyScreen):
     # Painting
 
     def _tick(self) -> None:
-        if not self.is_current:
+        # A dialog on top counts as current too; the item under it must stay as it is.
+        if self.app.screen is not self:
             return
         self.guarded(self._paint)
 
     def _paint(self) -> None:
-        if not self.desk.study.discovered:
-            self._say_empty("looking for candidates…")
+        if not self.desk.openings:
+            self._say_empty("opening the study…")
             return
+        if self._opening != self.desk.openings:
+            # A new engine knows nothing of the item in hand: its responses are asked for again.
+            self._opening, self._item, self._looked_at_version = self.desk.openings, None, -1
         if self._item is None:
             self._begin_item()
         if self._item is None:
@@ -94,10 +100,15 @@ class RateScreen(StudyScreen):
         states = self.desk.panes()
         problem = next((state.problem for state in states if state.problem), None)
         if problem is not None:
-            self.notify(f"This item is left out: {problem}", severity="warning", markup=False)
-            self.desk.drop_item(problem)
+            # Why would name a candidate: that stands on Candidates, not here.
+            self.notify("This item is left out: a response could not be made.", markup=False)
             self._item = None
+            self.desk.drop_item(problem)
             return
+        trouble = self.desk.study.state.status.problem
+        if trouble != self._told:
+            self._told = trouble
+            self._agreement.note = "something went wrong; F2 says what" if trouble else ""
         texts = self._lockstep.shown([state.text for state in states], time.monotonic())
         with self.app.batch_update():
             for pane, text in zip(self._panes, texts, strict=False):
@@ -218,14 +229,20 @@ class RateScreen(StudyScreen):
         """Take back the last score or comment."""
         session = self.desk.session
         if self._ready() and session is not None:
-            if not session.undo():
-                self._agreement.note = "nothing to take back in this item"
+            self.guarded(self._undo)
             self._show_scores()
+
+    def _undo(self) -> None:
+        if self.desk.session is not None and not self.desk.session.undo():
+            self._agreement.note = "nothing to take back in this item"
 
     def action_submit(self) -> None:
         """Store the item and go on."""
         session = self.desk.session
         if not self._ready() or session is None:
+            return
+        if not self.all_shown:
+            self._agreement.note = "not submitted: not all text is shown yet (space shows it)"
             return
         try:
             session.submit()

@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from emojudge.errors import LockHeld, StoreError
+from emojudge.paths import share_with_team
 
 
 class HeldLock:
@@ -31,7 +32,15 @@ class HeldLock:
                 f"Cannot lock {file}: {problem.strerror or problem}. The study folder must be "
                 "writable and on a filesystem with flock."
             ) from problem
-        self._note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        try:
+            self._note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            share_with_team(self._note)
+        except OSError as problem:
+            self._lock.release()
+            raise StoreError(
+                f"Cannot write {self._note}: {problem.strerror}. Free some space or mend the "
+                "permissions, then try again."
+            ) from problem
 
     def _holder(self) -> str:
         try:

@@ -15,11 +15,9 @@ from typing import Any
 
 from emojudge.domain import stable_hash
 from emojudge.errors import StoreError
+from emojudge.paths import share_with_team
 
 _CHECKSUM_LENGTH = 16
-_PRIVATE_FILE = 0o600
-_TEAM_FILE = 0o660
-_SETGID = 0o2000
 
 
 @dataclass(frozen=True)
@@ -107,11 +105,8 @@ class LogWriter:
     def __init__(self, file: Path) -> None:
         self.file = file
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, _PRIVATE_FILE)
-            team = file.parent.stat().st_mode & _SETGID
-            if os.fstat(self._fd).st_uid == os.geteuid():
-                os.fchmod(self._fd, _TEAM_FILE if team else _PRIVATE_FILE)
+            self._fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            share_with_team(file)
             self._mend()
         except OSError as problem:
             raise StoreError(

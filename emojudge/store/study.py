@@ -10,12 +10,12 @@ from tinydb.queries import QueryLike
 
 from emojudge.domain import Frozen
 from emojudge.errors import StoreError, StudyTooNew
+from emojudge.paths import make_private_folder
 from emojudge.store.locks import HeldLock
 from emojudge.store.log import Damage, LogFollower, LogWriter, Record
 from emojudge.store.tables import ALL_TABLES, STUDY, TableOf, Tables
 
 SCHEMA_VERSION = 1
-_PRIVATE_FOLDER = 0o700
 _PIPELINE_LOGS = {
     "study": "study.log",
     "discovery": "study.log",
@@ -48,15 +48,17 @@ class Writer:
         """Append values; they are on disk and in the tables when this returns."""
         records = [table.record(value) for value in values]
         if records:
-            self._log(table.name).append(*records)
-            self._store.refresh()
+            log = self._log(table.name)
+            log.append(*records)
+            self._store.refresh(own=log.file)
 
     def remove(self, table: TableOf[T], ids: Iterable[str]) -> None:
         """Append tombstones."""
         records = [Record(table.name, document_id, None) for document_id in ids]
         if records:
-            self._log(table.name).append(*records)
-            self._store.refresh()
+            log = self._log(table.name)
+            log.append(*records)
+            self._store.refresh(own=log.file)
 
     def close(self) -> None:
         """Close the logs and give up the lock."""
@@ -73,6 +75,7 @@ class StudyStore:
         self.folder = folder
         self.tables = Tables()
         self._followers: dict[Path, LogFollower] = {}
+        self._foreign: set[str] = set()
         self.refresh()
         study = self.tables.get(STUDY, "study")
         if study is not None and study.schema_version > SCHEMA_VERSION:
@@ -86,14 +89,26 @@ class StudyStore:
         raters = sorted((self.folder / "ratings").glob("*.log"))
         return [self.folder / name for name in dict.fromkeys(_PIPELINE_LOGS.values())] + raters
 
-    def refresh(self) -> set[str]:
-        """Take in what any process has appended; returns the names of changed tables."""
+    def refresh(self, own: Path | None = None) -> set[str]:
+        """Take in what any process has appended; returns the names of changed tables.
+
+        ``own`` is the log that this process has just written: what other logs gained is kept for
+        :meth:`take_foreign_changes`, so that no change of another process goes unnoticed.
+        """
         changed: set[str] = set()
         for file in self._log_files():
             follower = self._followers.setdefault(file, LogFollower(file))
             known = [record for record in follower.read_new() if record.table in ALL_TABLES]
-            changed |= self.tables.put(known)
+            tables = self.tables.put(known)
+            changed |= tables
+            if file != own:
+                self._foreign |= tables
         return changed
+
+    def take_foreign_changes(self) -> set[str]:
+        """Tables that changed by others' logs since the last call."""
+        foreign, self._foreign = self._foreign, set()
+        return foreign
 
     @property
     def damage(self) -> list[Damage]:
@@ -110,8 +125,7 @@ class StudyStore:
 
     def _make_folder(self, folder: Path) -> None:
         try:
-            if not folder.exists():
-                folder.mkdir(parents=True, mode=_PRIVATE_FOLDER)
+            make_private_folder(folder)
         except OSError as problem:
             raise StoreError(
                 f"Cannot make the study folder {folder}: {problem.strerror}. Choose a writable "

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from pydantic import ValidationError
 from tinydb import TinyDB
 from tinydb.queries import QueryLike
 from tinydb.storages import MemoryStorage
@@ -23,6 +24,7 @@ from emojudge.domain import (
     Response,
     Unusable,
 )
+from emojudge.errors import StoreError
 from emojudge.store.log import Record
 
 T = TypeVar("T", bound=Frozen)
@@ -121,7 +123,14 @@ class Tables:
         key = (table.name, str(document.doc_id))
         value = self._parsed.get(key)
         if not isinstance(value, table.model):
-            value = table.model.model_validate(dict(document))
+            try:
+                value = table.model.model_validate(dict(document))
+            except ValidationError as problem:
+                raise StoreError(
+                    f"The record {key[1]!r} in the study's table {key[0]!r} has a form that this "
+                    f"emojudge does not know ({problem.errors()[0]['msg']}). Open the study with "
+                    "the version that wrote it."
+                ) from problem
             self._parsed[key] = value
         return value
 

@@ -33,7 +33,7 @@ class PromptBox(VerticalScroll, can_focus=False):
 
     def show(self, prompt: Prompt) -> None:
         """Show a prompt; a single turn needs no speaker."""
-        self.border_title = visible_line(prompt.category)
+        self.border_title = Content(visible_line(prompt.category)).markup
         if len(prompt.messages) == 1:
             self._text.update(Content(visible(prompt.messages[0].content)))
             return
