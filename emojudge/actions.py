@@ -7,6 +7,7 @@ to, or ``app`` for everywhere. A screen implements the action ``rate.submit`` as
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -117,6 +118,12 @@ def actions_of(scope: str) -> list[Action]:
     return [action for action in ACTIONS if action.scope == scope]
 
 
+def shown_key(action_id: str, keymap: Mapping[str, str]) -> str:
+    """The first key of an action as it is printed, after the person's keymap."""
+    action = next(one for one in ACTIONS if one.id == action_id)
+    return key_label(keymap.get(action_id, action.keys[0]).split(",")[0].strip())
+
+
 def footer_entries(scope: str, keymap: Mapping[str, str]) -> list[tuple[str, str]]:
     """(keys, label) pairs for the key line of a screen, then those of the app."""
     entries: dict[str, list[str]] = {}
@@ -151,12 +158,19 @@ def check_keymap(keymap: Mapping[str, str]) -> None:
         _check_scope([*actions_of(APP), *actions_of(scope)], keymap)
 
 
+def _key_name(key: str) -> str:
+    """A key under its one name: ``?`` and ``question_mark`` are the same."""
+    if len(key) == 1 and not key.isalnum():
+        return unicodedata.name(key, key).lower().replace(" ", "_").replace("-", "_")
+    return key
+
+
 def _check_scope(actions: Iterable[Action], keymap: Mapping[str, str]) -> None:
     owner: dict[str, str] = {}
     for action in actions:
         mapped = keymap.get(action.id)
         keys = [one.strip() for one in mapped.split(",")] if mapped else action.keys
-        for key in keys:
+        for key in map(_key_name, keys):
             if key in owner:
                 raise ConfigError(
                     f"settings.toml: the key {key!r} would mean both {owner[key]} and "

@@ -11,6 +11,7 @@ import typer
 
 from emojudge import __version__
 from emojudge.errors import EmojudgeError, UsageError
+from emojudge.say import say
 
 if TYPE_CHECKING:
     from emojudge.config_file import LoadedConfig
@@ -50,11 +51,6 @@ PromptsOption = Annotated[
 ]
 
 
-def say(text: str) -> None:
-    """A message for people: stderr, so that stdout carries only results."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def result(value: Any, as_json: bool, lines: list[str]) -> None:
     """Print a command's result."""
     if as_json:
@@ -62,18 +58,17 @@ def result(value: Any, as_json: bool, lines: list[str]) -> None:
 
         print(json.dumps(value, indent=2, ensure_ascii=False))
     else:
+        from emojudge.text import visible
+
         for line in lines:
-            print(line)
+            print(visible(line))
 
 
 def load(config: Path, prompts: int | None = None) -> LoadedConfig:
     """The config, with warnings shown and ``--prompts`` applied."""
     from emojudge.cli_support import load_for_command
 
-    loaded = load_for_command(config, prompts)
-    for warning in loaded.warnings:
-        say(f"warning: {warning}")
-    return loaded
+    return load_for_command(config, prompts)
 
 
 def at_terminal() -> bool:
@@ -85,6 +80,7 @@ def at_terminal() -> bool:
 def root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Without a command: open the workstation on the study in this folder."""
     if version:
@@ -93,7 +89,7 @@ def root(
     if context.invoked_subcommand is None:
         from emojudge.cli_support import open_workstation_here
 
-        open_workstation_here()
+        open_workstation_here(verbose=verbose)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import logging
 import os
 import signal
@@ -11,24 +12,26 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from emojudge.candidates.ggml_types import FILE_TYPES
 from emojudge.config_file import LoadedConfig, load_config
 from emojudge.deploy.replacer import Status
 from emojudge.engine.quantizer import quantize_ladder
 from emojudge.errors import Interrupted, UsageError
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.log_file import start_log
+from emojudge.pipeline.reporting import write_report
 from emojudge.pipeline.setup import prepare_demo
 from emojudge.pipeline.study import Study
 from emojudge.report.write import Written
+from emojudge.say import say
 from emojudge.settings import load_settings, rater_name
 
 T = TypeVar("T")
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Discover and rank print what they did; the others are worked on in their screens.
 _SCREEN_OF_PHASE = {
-    "discover": "candidates",
     "ai-judge": "candidates",
     "human-judge": "rate",
-    "rank": "results",
     "deploy": "deploy",
     "full": "candidates",
 }
@@ -37,6 +40,8 @@ _SCREEN_OF_PHASE = {
 def load_for_command(config: Path, prompts: int | None) -> LoadedConfig:
     """Load a config and apply ``--prompts``."""
     loaded = load_config(config)
+    for warning in loaded.warnings:
+        say(f"warning: {warning}")
     if prompts is None:
         return loaded
     performance = loaded.config.performance_config.model_copy(update={"max_prompts": prompts})
@@ -71,14 +76,6 @@ def run_until_signalled(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(supervise())
 
 
-def _message(text: str) -> None:
-    """Tell the person; a hung-up terminal is no reason to stop."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError as gone:
-        logging.getLogger(__name__).info("%s (not shown: %s)", text, gone)
-
-
 def run_demo(out: Path, prompts: int | None, *, headless: bool, verbose: bool) -> None:
     """``emojudge demo``."""
     if not headless and not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -86,10 +83,10 @@ def run_demo(out: Path, prompts: int | None, *, headless: bool, verbose: bool) -
             "The demo opens a workstation and this is not a terminal; add --headless to run it "
             "without one."
         )
-    run_until_signalled(prepare_demo(out, _message))
+    run_until_signalled(prepare_demo(out, say))
     loaded = load_for_command(out, prompts)
     if not headless:
-        open_workstation(loaded, screen="candidates", rater=None, start=True)
+        open_workstation(loaded, screen="candidates", rater=None, start=True, verbose=verbose)
         return
     with_log(loaded, verbose)
     study = Study(loaded)
@@ -115,12 +112,14 @@ def run_study(
     loaded: LoadedConfig, phase: str, *, headless: bool, force: str | None, verbose: bool
 ) -> None:
     """``emojudge run``."""
-    if not headless:
+    screen = None if headless or force else _SCREEN_OF_PHASE.get(phase)
+    if screen is not None:
         open_workstation(
             loaded,
-            screen=_SCREEN_OF_PHASE[phase],
+            screen=screen,
             rater=None,
             start=phase in ("ai-judge", "full"),
+            verbose=verbose,
         )
         return
     with_log(loaded, verbose)
@@ -132,7 +131,12 @@ def run_study(
 
 
 def open_workstation(
-    loaded: LoadedConfig, *, screen: str, rater: str | None, start: bool = False
+    loaded: LoadedConfig,
+    *,
+    screen: str,
+    rater: str | None,
+    start: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Open the app on a study. Raises UsageError on a terminal that cannot show it."""
     if os.environ.get("TERM", "dumb") == "dumb":
@@ -142,7 +146,7 @@ def open_workstation(
         )
     settings = load_settings()
     name = rater_name(rater, settings)
-    with_log(loaded, verbose=False, to_stderr=False)
+    with_log(loaded, verbose, to_stderr=False)
     from emojudge.app import EmojudgeApp
 
     study = Study(loaded)
@@ -157,7 +161,7 @@ def open_workstation(
         sys.exit(app.return_code)
 
 
-def open_workstation_here() -> None:
+def open_workstation_here(*, verbose: bool) -> None:
     """``emojudge`` alone: the study in this folder, or the first-run screen."""
     from emojudge.config import CONFIG_NAME
 
@@ -173,11 +177,11 @@ def open_workstation_here() -> None:
         if choice == "init":
             from emojudge.pipeline import setup
 
-            _message(f"Wrote {setup.init(here)}. Set candidate_dir in it, then run `emojudge`.")
+            say(f"Wrote {setup.init(here)}. Set candidate_dir in it, then run `emojudge`.")
         elif choice == "demo":
             run_demo(Path("emojudge-demo"), None, headless=False, verbose=False)
         return
-    open_workstation(load_for_command(here, None), screen="candidates", rater=None)
+    open_workstation(load_for_command(here, None), screen="candidates", rater=None, verbose=verbose)
 
 
 def run_quantize(source: Path, types: str, out: Path, imatrix: Path | None) -> list[Path]:
@@ -185,6 +189,13 @@ def run_quantize(source: Path, types: str, out: Path, imatrix: Path | None) -> l
     wanted = [one.strip().upper() for one in types.split(",") if one.strip()]
     if not wanted:
         raise UsageError("--types names no type; give for example --types Q8_0,Q5_0,Q4_0.")
+    for one in wanted:
+        if one not in FILE_TYPES.values():
+            near = ", ".join(difflib.get_close_matches(one, FILE_TYPES.values(), n=3))
+            raise UsageError(
+                f"There is no quantization type {one!r}.{f' Near: {near}.' if near else ''} "
+                f"There are {', '.join(FILE_TYPES.values())}."
+            )
 
     def progress(kind: str, done: int, total: int) -> None:
         if sys.stderr.isatty():
@@ -207,7 +218,7 @@ def rewrite_report(loaded: LoadedConfig, *, html: bool) -> Written:
     """``emojudge report``."""
     study = Study(loaded)
     try:
-        return HeadlessRun(study).rank(html=html)
+        return write_report(study, html=html)
     finally:
         study.close()
 

@@ -6,7 +6,7 @@ Paths are as written; :mod:`emojudge.config_file` resolves them against the conf
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -101,7 +101,7 @@ class AiScoring(ConfigModel):
 class HumanJudging(ConfigModel):
     """The rating screen."""
 
-    criteria_weights: dict[Criterion, float] = Field(
+    criteria_weights: dict[Criterion, Annotated[float, Field(ge=0)]] = Field(
         default_factory=lambda: {
             Criterion.BELIEVABILITY: 0.25,
             Criterion.CONNECTION: 0.30,

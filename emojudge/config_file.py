@@ -105,6 +105,40 @@ def _explain(error: Any) -> str:
     return f"{message}, not {shown}"
 
 
+# Keys whose work belongs to parts that are still to come; named, so that nobody relies on them.
+_NOT_YET = (
+    "judging_config.judges",
+    "judging_config.emotion_model",
+    "judging_config.consensus_threshold",
+    "judging_config.minimum_confidence",
+    "judging_config.equivalence_margin",
+    "ai_scoring",
+    "human_judging.repeat_share",
+    "human_judging.show_ai_scores",
+    "replacement_config.max_emotional_degradation",
+    "replacement_config.keep_backups",
+    "replacement_config.pre_command",
+    "replacement_config.restart_command",
+    "replacement_config.health_check",
+    "performance_config.batch_size",
+    "performance_config.cache",
+    "output_config.export_metrics",
+)
+
+
+def not_yet_in_effect(config: Config) -> list[str]:
+    """Warnings for keys that the file sets and this version does not act on."""
+    named = []
+    for path in _NOT_YET:
+        node: BaseModel = config
+        *parents, leaf = path.split(".")
+        for parent in parents:
+            node = getattr(node, parent)
+        if leaf in node.model_fields_set:
+            named.append(f"{path} is not acted on by this version yet.")
+    return named
+
+
 def find_problems(text: str) -> tuple[Config | None, str | None, list[str], list[Problem]]:
     """Parse config ``text``: the config if it is sound, log level, warnings, problems."""
     try:
@@ -140,6 +174,8 @@ def find_problems(text: str) -> tuple[Config | None, str | None, list[str], list
             unknown = detail["type"] == "extra_forbidden"
             at = _position(positions, list(dotted.split(".")), at_key=unknown)
             problems.append(Problem(dotted, _explain(detail), *at))
+    if config is not None:
+        warnings += not_yet_in_effect(config)
     return (None if problems else config), level, warnings, problems
 
 

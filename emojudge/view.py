@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from emojudge.config import Config
@@ -23,11 +23,34 @@ from emojudge.text import short_names
 
 
 @dataclass(frozen=True)
+class CoreChange:
+    """One committed change of the core."""
+
+    time: str
+    who: str
+    action: str
+    before: int | None
+    after: int
+    sha256: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class CoreSummary:
+    """The core in use, where there is one, and how it came to be."""
+
+    generation: int | None
+    name: str | None
+    changes: tuple[CoreChange, ...]
+
+
+@dataclass(frozen=True)
 class StudyView:
     """Everything stored that counts under the present config.
 
     ``responses`` holds the canonical response of each cell; ``ai_scores`` maps response ids to
-    scores about 0..1 (the baseline against itself is 1).
+    scores about 0..1 (the baseline against itself is 1). ``left_out_items`` were rated on responses
+    that other settings made. ``core`` is None where nobody looked.
     """
 
     config: Config
@@ -40,7 +63,9 @@ class StudyView:
     judgements: tuple[Judgement, ...]
     rated: tuple[RatedItem, ...]
     ai_scores: Mapping[str, float]
-    damage: tuple[str, ...] = field(default=())
+    left_out_items: int = 0
+    damage: tuple[str, ...] = ()
+    core: CoreSummary | None = None
 
     @cached_property
     def by_sha(self) -> dict[str, Candidate]:

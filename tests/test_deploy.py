@@ -242,3 +242,52 @@ def test_a_store_that_was_tampered_with_is_told(tmp_path: Path, models: dict[str
     link.symlink_to("/etc")
     with pytest.raises(DeployError, match="points outside the store"):
         core.status()
+
+
+def test_a_switch_that_cannot_be_completed_is_taken_back(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    """The companion's manifest lies in a folder that does not exist."""
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    unlucky = replacer(tmp_path, manifest=tmp_path / "personas" / "m.json")
+    with pytest.raises(DeployError, match="was taken back"):
+        promote(unlucky, models["Q8"])
+    assert current_model(tmp_path) == models["F16"].read_bytes()
+    assert [one.action for one in core.status().audit] == ["adopt"]
+    first = CoreModelReplacer(
+        tmp_path / "other",
+        tmp_path / "backups",
+        who="ana",
+        minimum_size_mb=0,
+        manifest=tmp_path / "personas" / "m.json",
+    )
+    with pytest.raises(DeployError, match="was taken back"):
+        first.adopt(models["F16"], "F16")
+    assert first.status().current is None
+
+
+def test_a_kept_generation_that_is_not_whole_is_built_anew(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    broken = core.status().generations[0]
+    promote(core, models["Q8"])
+    file = Path(broken.folder) / "core.gguf"
+    file.chmod(0o600)
+    file.write_bytes(b"")
+    digest = broken.manifest.files[0].sha256
+    again = core.replace(
+        Incoming(path=models["F16"], name="F16", expected_sha256=(digest,)), judgements=PASSED
+    )
+    assert again.number == 3
+    assert current_model(tmp_path) == models["F16"].read_bytes()
+    with pytest.raises(DeployError, match="is not whole"):
+        core.restore(1)
+
+
+def test_a_store_that_cannot_be_used_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "core").write_text("a file where the store should be")
+    with pytest.raises(DeployError, match="core store"):
+        replacer(tmp_path).backup("x")

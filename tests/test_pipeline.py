@@ -12,6 +12,7 @@ from emojudge.errors import DeployError, EngineError, GateRefused, NeedsPerson, 
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.rating import RaterSession
+from emojudge.pipeline.reporting import phases_completed
 from emojudge.pipeline.results import SECTION_SOURCES, build_sections
 from emojudge.pipeline.study import Study
 from emojudge.report.html import render_html
@@ -70,8 +71,7 @@ async def test_a_failed_cell_is_recorded_and_the_run_goes_on(tmp_path: Path) -> 
     assert {one.prompt_id for one in failures} == {"bad"}
     assert all("SIGABRT" in one.reason for one in failures)
     assert len(study.view().responses) == 12
-    run = HeadlessRun(study, SCRIPTED)
-    assert "ai-judge" not in run.phases_completed()
+    assert "ai-judge" not in phases_completed(study)
 
 
 async def test_a_failure_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
@@ -121,9 +121,14 @@ async def test_with_people_full_goes_through_to_the_gates(tmp_path: Path) -> Non
     with pytest.raises(GateRefused, match=r"verdict \? not computed") as caught:
         await run.run("full")
     assert caught.value.exit_code == 3
-    assert "human-judge" in run.phases_completed()
+    assert "human-judge" in phases_completed(run.study)
     await run.run("deploy", force="trying it on my own machine")
     assert (tmp_path / "core" / "current" / "core.gguf").is_file()
+    report = json.loads(max((tmp_path / "results").glob("pass2_c*.json")).read_text())
+    assert report["model_replacement"]["core"]["changes"][0]["action"] == "promote"
+    assert report["pass2_execution"]["phases_completed"][-1] == "deploy"
+    await run.run("deploy", force="again")
+    assert len((tmp_path / "core" / "audit.jsonl").read_text().splitlines()) == 1
     run.study.close()
 
 
@@ -184,3 +189,50 @@ def test_the_log_is_appended_to(tmp_path: Path) -> None:
         logging.getLogger("emojudge").removeHandler(handler)
         handler.close()
     logging.getLogger("emojudge").propagate = True
+
+
+async def test_ratings_of_other_settings_are_left_out_and_told(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path)
+    session = RaterSession(study, "ana")
+    for value in (2, 4, 5):
+        rate(session, value)
+    session.close()
+    assert len(study.view().counted_items) == 3
+    changed = await judged_study(tmp_path, generation={"temperature": 0.2})
+    assert len(changed.view().counted_items) == 0
+    assert changed.view().left_out_items == 3
+    assert "human-judge" not in phases_completed(changed)
+    texts = str(build_sections(changed.view()))
+    assert "3 rated items left out" in texts
+
+
+async def test_a_lowered_sample_count_does_not_lock_a_rater_out(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path, generation={"samples_per_prompt": 3})
+    for rater in ("ana", "ben", "cem", "dee"):
+        session = RaterSession(study, rater)
+        session.next_item()
+        session.close()
+    fewer = await judged_study(tmp_path, generation={"samples_per_prompt": 1})
+    for rater in ("ana", "ben", "cem", "dee"):
+        session = RaterSession(Study(fewer.loaded), rater)
+        assert session.next_item() is not None
+        session.close()
+
+
+async def test_a_followers_own_writes_hide_no_change_of_the_leader(tmp_path: Path) -> None:
+    loaded = write_study(tmp_path)
+    leader = Study(loaded)
+    leader.lead()
+    await leader.discover()
+    follower = Study(loaded)
+    follower.follow()
+    assert follower.view().judgements == ()
+    session = RaterSession(follower, "ben")
+    await HeadlessRun(leader, SCRIPTED).ai_judge()
+    follower.store.refresh()
+    assert session.next_item() is not None
+    session.score(3)
+    follower.follow()
+    assert len(follower.view().judgements) == 12
+    session.close()
+    leader.close()

@@ -13,11 +13,12 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from emojudge.domain import Frozen
+from emojudge.domain import Frozen, ModelFile
 from emojudge.errors import DeployError
 from emojudge.paths import fsync_folder
 
@@ -60,6 +61,10 @@ class Generation(Frozen):
     def size(self) -> int:
         """Bytes of its model."""
         return sum(file.size for file in self.manifest.files)
+
+    def holds(self, files: Iterable[CoreFile | ModelFile]) -> bool:
+        """Whether this generation's model is exactly these files."""
+        return [one.sha256 for one in self.manifest.files] == [one.sha256 for one in files]
 
 
 class AuditEntry(Frozen):

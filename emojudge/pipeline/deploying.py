@@ -8,7 +8,7 @@ from emojudge.deploy.replacer import CoreModelReplacer, Incoming
 from emojudge.domain import Candidate
 from emojudge.ranking.scores import rank_candidates
 from emojudge.settings import login_name
-from emojudge.view import StudyView
+from emojudge.view import CoreChange, CoreSummary, StudyView
 
 
 def replacer_for(loaded: LoadedConfig, who: str | None = None) -> CoreModelReplacer:
@@ -22,6 +22,17 @@ def replacer_for(loaded: LoadedConfig, who: str | None = None) -> CoreModelRepla
         manifest=loaded.resolve(wanted) if wanted else None,
         minimum_size_mb=replacement.minimum_size_mb,
         auto_backup=replacement.auto_backup,
+    )
+
+
+def core_summary(loaded: LoadedConfig) -> CoreSummary:
+    """The core in use and how it came to be, as results and reports show it."""
+    layout = replacer_for(loaded).layout
+    current = layout.current_generation()
+    return CoreSummary(
+        generation=current.number if current else None,
+        name=current.manifest.name if current else None,
+        changes=tuple(CoreChange(**entry.model_dump()) for entry in layout.audit()),
     )
 
 

@@ -12,7 +12,7 @@ from emojudge.pipeline.deploying import replacer_for
 from emojudge.pipeline.estimate import estimate_generation
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.responses import LiveText, models_at_once
-from emojudge.pipeline.results import build_sections
+from emojudge.pipeline.results import build_sections, results_view
 from emojudge.pipeline.reveal import PaneText
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import EngineModules, Workspace
@@ -150,7 +150,7 @@ class Desk:
 
     def sections(self) -> list[Section]:
         """The results as they stand."""
-        return build_sections(self.study.view())
+        return build_sections(results_view(self.study))
 
     async def close(self) -> None:
         """Stop the engine and give up the rater's lock."""

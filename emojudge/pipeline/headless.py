@@ -12,13 +12,13 @@ from emojudge.domain import Candidate, CellFailure
 from emojudge.errors import EngineError, NeedsPerson
 from emojudge.pipeline.deploying import incoming, judgement_gates, replacer_for
 from emojudge.pipeline.estimate import estimate_generation
+from emojudge.pipeline.reporting import people_done, write_report
 from emojudge.pipeline.responses import models_at_once
-from emojudge.pipeline.results import build_sections
 from emojudge.pipeline.state import Phase
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import EngineModules, Workspace, unused_gpu
 from emojudge.ranking.scores import rank_candidates
-from emojudge.report.write import Written, write_reports
+from emojudge.report.write import Written
 from emojudge.text import human_bytes, human_seconds
 
 _LOG = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class HeadlessRun:
             )
         if phase in (Phase.RANK, "full"):
             written = self.rank()
-            if phase == "full" and not self.people_done():
+            if phase == "full" and not people_done(self.study.view()):
                 raise NeedsPerson(
                     f"Stopped before human-judge, which needs a person at a terminal: `emojudge "
                     f"rate`. The report so far, marked incomplete, is {written.report}."
@@ -56,7 +56,8 @@ class HeadlessRun:
             if phase == Phase.RANK:
                 return written
         if phase in (Phase.DEPLOY, "full"):
-            self.deploy(force)
+            await asyncio.to_thread(self.deploy, force)
+            return write_report(self.study)
         return None
 
     async def discover(self) -> None:
@@ -159,33 +160,9 @@ class HeadlessRun:
             f", {after.tokens_per_second:.0f} tokens/s" if after.tokens_per_second else "",
         )
 
-    def people_done(self) -> bool:
-        """Whether every candidate has the wanted number of rated items."""
-        wanted = self.study.config.judging_config.minimum_human_samples
-        return all(score.rated_items >= wanted for score in rank_candidates(self.study.view()))
-
-    def phases_completed(self) -> list[str]:
-        """The phases whose results are whole, judged from what is stored."""
-        view = self.study.view()
-        completed = [Phase.DISCOVER]
-        if view.prompts and {one.prompt_id for one in view.judgements} == {
-            one.id for one in view.prompts
-        }:
-            completed.append(Phase.AI_JUDGE)
-        if self.people_done():
-            completed.append(Phase.HUMAN_JUDGE)
-        if all(score.ai is not None for score in rank_candidates(view)):
-            completed.append(Phase.RANK)
-        return [phase.value for phase in completed]
-
-    def rank(self, *, html: bool | None = None) -> Written:
+    def rank(self) -> Written:
         """Phase 4: scores and reports from what is stored."""
-        view = self.study.view()
-        sections = build_sections(view)
-        wanted = view.config.output_config.detailed_reports if html is None else html
-        written = write_reports(
-            view, sections, self.phases_completed(), self.study.loaded.results_dir, html=wanted
-        )
+        written = write_report(self.study)
         for line in ranking_lines(self.study):
             _LOG.info("%s", line)
         for file in (written.report, written.comparisons, written.html):
@@ -194,7 +171,10 @@ class HeadlessRun:
         return written
 
     def deploy(self, force: str | None) -> Generation:
-        """Phase 5: promote the leader. Raises GateRefused without a reason for open gates."""
+        """Phase 5: promote the leader, if it is not the core already.
+
+        Raises GateRefused without a reason for open gates.
+        """
         view = self.study.view()
         leader = rank_candidates(view)[0]
         if leader.final is None and not force:
@@ -202,7 +182,12 @@ class HeadlessRun:
                 "There is no final score yet, because people have not rated: run `emojudge rate`. "
                 "To deploy the leader by AI score all the same, give a reason with --force."
             )
-        generation = replacer_for(self.study.loaded).replace(
+        replacer = replacer_for(self.study.loaded)
+        current = replacer.status().current
+        if current is not None and current.holds(leader.candidate.files):
+            _LOG.info("%s leads and is the core already", leader.candidate.name)
+            return current
+        generation = replacer.replace(
             incoming(leader.candidate),
             judgements=judgement_gates(view, leader.candidate),
             force=force,

@@ -5,8 +5,13 @@ A room that has something to say adds its section function here; nothing else ne
 
 from __future__ import annotations
 
+import dataclasses
+
 from emojudge.candidates.sections import discovery_section
+from emojudge.deploy.sections import replacement_section
 from emojudge.judges.sections import similarity_section
+from emojudge.pipeline.deploying import core_summary
+from emojudge.pipeline.study import Study
 from emojudge.ranking.sections import agreement_section, ranking_section
 from emojudge.sections import Section, SectionSource
 from emojudge.view import StudyView
@@ -16,7 +21,13 @@ SECTION_SOURCES: tuple[SectionSource, ...] = (
     agreement_section,
     similarity_section,
     discovery_section,
+    replacement_section,
 )
+
+
+def results_view(study: Study) -> StudyView:
+    """The study's view with what the core store says."""
+    return dataclasses.replace(study.view(), core=core_summary(study.loaded))
 
 
 def build_sections(

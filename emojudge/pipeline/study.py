@@ -10,7 +10,16 @@ from pathlib import Path
 from emojudge import clock, prompts
 from emojudge.candidates.discover import Discovered, discover, total_bytes
 from emojudge.config_file import LoadedConfig
-from emojudge.domain import Candidate, Cell, Judgement, ModelFile, Prompt, Response
+from emojudge.domain import (
+    Candidate,
+    Cell,
+    CellFailure,
+    Judgement,
+    ModelFile,
+    Prompt,
+    RatedItem,
+    Response,
+)
 from emojudge.errors import Interrupted, LockHeld, StoreError
 from emojudge.judges import similarity
 from emojudge.pipeline.cells import cell_for, sample_count
@@ -263,6 +272,32 @@ class Study:
         prompts_here = self.discovery.prompts
         return sum(bool(self._judged_prompt(prompt).judgements) for prompt in prompts_here)
 
+    def _failures(self) -> tuple[CellFailure, ...]:
+        """Failures of cells that are wanted now."""
+        wanted = {
+            cell.id
+            for candidate in self.discovery.candidates
+            for prompt in self.discovery.prompts
+            for cell in self.cells(candidate, prompt)
+        }
+        return tuple(one for one in self.store.all(FAILURES) if one.id in wanted)
+
+    def _ratings_that_count(self, responses: set[str]) -> tuple[tuple[RatedItem, ...], int]:
+        """Items rated on present responses, and how many were rated on others only.
+
+        Ratings of a candidate that is not compared any more are dropped from their item.
+        """
+        counted = []
+        left_out = 0
+        for item in self.store.all(RATED):
+            ratings = tuple(one for one in item.ratings if one.response_id in responses)
+            if item.skipped is not None or ratings:
+                same = len(ratings) == len(item.ratings)
+                counted.append(item if same else item.model_copy(update={"ratings": ratings}))
+            else:
+                left_out += 1
+        return tuple(counted), left_out
+
     def view(self) -> StudyView:
         """Everything stored that counts under the present config."""
         version = self.state.status.data_version
@@ -271,6 +306,9 @@ class Study:
         discovery = self.discovery
         judged = [self._judged_prompt(prompt) for prompt in discovery.prompts]
         judgements = tuple(judgement for one in judged for judgement in one.judgements)
+        counted, left_out = self._ratings_that_count(
+            {response.id for one in judged for response in one.responses}
+        )
         view = StudyView(
             config=self.config,
             seed=self.seed,
@@ -278,9 +316,10 @@ class Study:
             unusable=discovery.unusable,
             prompts=discovery.prompts,
             responses=tuple(response for one in judged for response in one.responses),
-            failures=tuple(self.store.all(FAILURES)),
+            failures=self._failures(),
             judgements=judgements,
-            rated=tuple(self.store.all(RATED)),
+            rated=counted,
+            left_out_items=left_out,
             ai_scores=similarity.response_scores(judgements),
             damage=tuple(str(one) for one in self.store.damage),
         )

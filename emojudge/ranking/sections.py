@@ -68,6 +68,17 @@ def ranking_section(view: StudyView) -> Section | None:
         )
         for score in scores
     )
+    left_out = (
+        (
+            Sentence(
+                f"{counted(view.left_out_items, 'rated item')} left out: rated on responses that "
+                "other settings made",
+                Voice.DIM,
+            ),
+        )
+        if view.left_out_items
+        else ()
+    )
     complete = bool(scores) and all(score.final is not None for score in scores)
     data = {
         "complete": complete,
@@ -96,7 +107,7 @@ def ranking_section(view: StudyView) -> Section | None:
         name="ranking",
         title="ranking",
         report_key=ReportKey.RANKINGS,
-        blocks=(_standing(view, scores), Table(columns, rows)),
+        blocks=(_standing(view, scores), Table(columns, rows), *left_out),
         data=data,
     )
 
@@ -117,7 +128,7 @@ def agreement_section(view: StudyView) -> Section | None:
     }
     if overall.share is None:
         blocks: tuple[Sentence | Trend, ...] = (
-            Sentence("no item is rated and judged yet: F3 to rate", Voice.DIM),
+            Sentence("no item is rated and judged yet", Voice.DIM),
         )
     else:
         blocks = (

@@ -22,7 +22,7 @@ def build_report(
             "config": view.config.model_dump(mode="json", by_alias=True),
             "total_candidates": len(view.candidates),
             "phases_completed": list(phases_completed),
-            "complete": "human-judge" in phases_completed and "rank" in phases_completed,
+            "complete": {"ai-judge", "human-judge", "rank"} <= set(phases_completed),
             "seed": view.seed,
         }
     }

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from emojudge.actions import CANDIDATES
+from emojudge.actions import CANDIDATES, shown_key
 from emojudge.domain import Candidate
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.state import CandidateProgress
@@ -133,23 +133,23 @@ class CandidatesScreen(StudyScreen):
             lines.append(Content.assemble((f"✗ {visible_line(status.problem)}", "$failed")))
         if not status.leading:
             lines.append(Content.styled(visible_line(study.not_leading_because), "$quiet"))
-            lines.append(Content.styled("you can rate what it has stored: F3", "$quiet"))
+            lines.append(Content.styled("you can rate what it has stored", "$quiet"))
         elif status.to_judge and status.judged == status.to_judge:
             lines.append(
                 Content.assemble(
                     ("everything is generated and judged · ", "$quiet"),
-                    ("F3", "bold"),
+                    (shown_key("app.rate", self._keymap), "bold"),
                     (" rates · ", "$quiet"),
-                    ("F4", "bold"),
+                    (shown_key("app.results", self._keymap), "bold"),
                     (" shows the results", "$quiet"),
                 )
             )
         elif not status.running:
             lines.append(
                 Content.assemble(
-                    ("s", "bold"),
+                    (shown_key("candidates.start", self._keymap), "bold"),
                     (" generates and judges everything · ", "$quiet"),
-                    ("F3", "bold"),
+                    (shown_key("app.rate", self._keymap), "bold"),
                     (" rates now, responses are made as you go", "$quiet"),
                 )
             )

@@ -11,7 +11,7 @@ from textual.events import Resize
 from textual.widget import Widget
 from textual.widgets import Static
 
-from emojudge.actions import RATE
+from emojudge.actions import RATE, shown_key
 from emojudge.domain import Item
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.desk import Desk
@@ -108,7 +108,8 @@ class RateScreen(StudyScreen):
         trouble = self.desk.study.state.status.problem
         if trouble != self._told:
             self._told = trouble
-            self._agreement.note = "something went wrong; F2 says what" if trouble else ""
+            told = "something went wrong; the Candidates screen says what"
+            self._agreement.note = told if trouble else ""
         texts = self._lockstep.shown([state.text for state in states], time.monotonic())
         with self.app.batch_update():
             for pane, text in zip(self._panes, texts, strict=False):
@@ -161,7 +162,8 @@ class RateScreen(StudyScreen):
                 "No responses are stored for the next item yet. The process that leads this "
                 f"study is making them ({self.desk.study.not_leading_because or 'starting'})"
             )
-        return "You have rated every prompt of this study. F4 shows the results, F5 deploys."
+        results = shown_key("app.results", self._keymap)
+        return f"You have rated every prompt of this study. {results} shows the results."
 
     def _say_empty(self, text: str) -> None:
         self._empty.update(Content.styled(text, "$quiet"))

@@ -9,7 +9,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from emojudge.actions import RESULTS
-from emojudge.pipeline.headless import HeadlessRun
+from emojudge.pipeline.reporting import write_report
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
 from emojudge.widgets.section_view import SectionView
@@ -23,7 +23,9 @@ class ResultsScreen(StudyScreen):
 
     def body(self) -> Iterable[Widget]:
         """A scrolling page."""
-        self._empty = Static("nothing is found yet: F2 shows how far it is", classes="quiet")
+        self._empty = Static(
+            "nothing is found yet; the Candidates screen shows how far it is", classes="quiet"
+        )
         self._page = VerticalScroll(self._empty, classes="page")
         self._page.can_focus = False
         self._views: dict[str, SectionView] = {}
@@ -61,7 +63,7 @@ class ResultsScreen(StudyScreen):
         """Write the report files."""
 
         def write() -> None:
-            written = HeadlessRun(self.desk.study).rank()
+            written = write_report(self.desk.study)
             self.notify(f"Wrote {written.report}", markup=False)
 
         self.guarded(write)

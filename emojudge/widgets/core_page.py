@@ -49,8 +49,8 @@ class CorePage:
         core = self.status.current
         if core is None:
             advice = (
-                "none yet: p makes the chosen candidate the first core; one in use is taken over "
-                "with `emojudge deploy adopt PATH`"
+                "none yet: promote makes the chosen candidate the first one; one in use is taken "
+                "over with `emojudge deploy adopt PATH`"
             )
             return self._row("core now", (advice, "$quiet"))
         entries = reversed(self.status.audit)

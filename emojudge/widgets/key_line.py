@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from textual.content import Content
 from textual.widget import Widget
 
-from emojudge.actions import footer_entries
+from emojudge.actions import SCREENS, footer_entries, shown_key
 
 _GAP = "  "
-_WIDE_NAVIGATION = (("F2", "candidates"), ("F3", "rate"), ("F4", "results"), ("F5", "deploy"))
-_NARROW_NAVIGATION = (("F2–F5", "screens"),)
 
 
-def _entries(pairs: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> Content:
+def _entries(pairs: list[tuple[str, str]]) -> Content:
     parts = [Content.assemble((key, "bold"), " ", (label, "$quiet")) for key, label in pairs]
     return Content(_GAP).join(parts)
 
@@ -27,13 +25,15 @@ class KeyLine(Widget):
     def __init__(self, scope: str, keymap: Mapping[str, str]) -> None:
         super().__init__()
         self._own = footer_entries(scope, keymap)
+        self._wide = [(shown_key(f"app.{name}", keymap), name) for name in SCREENS]
+        self._narrow = [(f"{self._wide[0][0]}–{self._wide[-1][0]}", "screens")]
 
     def render(self) -> Content:
         """As many of the screen's keys as fit; the way out and to the help always does."""
         width = self.size.width
         tail = [entry for entry in self._own if entry[1] in ("help", "quit")]
         head = [entry for entry in self._own if entry not in tail]
-        for navigation in (_WIDE_NAVIGATION, _NARROW_NAVIGATION):
+        for navigation in (self._wide, self._narrow):
             right = _entries([*navigation, *tail])
             left = _entries(head)
             if left.cell_length + right.cell_length + len(_GAP) <= width:

@@ -1,0 +1,16 @@
+"""Messages for people, on stderr, so that stdout carries only results."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from emojudge.text import visible
+
+
+def say(text: str) -> None:
+    """Print ``text`` harmlessly; a terminal that hung up is no reason to stop."""
+    try:
+        print(visible(text), file=sys.stderr, flush=True)
+    except OSError as gone:
+        logging.getLogger(__name__).info("%s (not shown: %s)", text, gone)
