@@ -48,10 +48,10 @@ $(VENV)/.made:
 	  echo "Python has no venv module here. On Debian: apt-get install python3-venv"; exit 2; }
 	@touch $@
 
-# torch first, so that its index is asked for torch alone; then llama.cpp, which is compiled.
+# torch first, so that only its own build comes from its index; then llama.cpp, which is compiled.
 $(VENV)/.engine: $(VENV)/.made constraints.txt
 	@echo "==> torch (the encoder's engine)"
-	$(PIP) -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(PIP) -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	@$(BIN)/python -c 'import importlib.metadata as m, sys; sys.exit(m.version("llama-cpp-python") != "0.3.36")' 2>/dev/null || \
 	  echo "==> llama.cpp is compiled now, once: about six minutes on two cores; pip keeps the result"
 	$(PIP) llama-cpp-python

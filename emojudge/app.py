@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import Iterable
+from types import FrameType
 from typing import ClassVar
 
 from textual.app import SystemCommand
@@ -25,6 +28,7 @@ from emojudge.settings import Settings
 from emojudge.theme import ThemedApp
 
 _FOLLOW_SECONDS = 1.0
+_ENDING_SECONDS = 4.0
 
 
 class EmojudgeApp(ThemedApp[None]):
@@ -52,6 +56,7 @@ class EmojudgeApp(ThemedApp[None]):
         self._start = start
         self.study_is_up = False
         self._following = False
+        self._ending = False
         self.problem: EmojudgeError | None = None
 
     def on_mount(self) -> None:
@@ -63,10 +68,28 @@ class EmojudgeApp(ThemedApp[None]):
         self.add_mode("results", lambda: ResultsScreen(desk, keymap))
         self.add_mode("deploy", lambda: DeployScreen(desk, keymap))
         self.switch_mode(self._first_screen)
-        for number in (signal.SIGHUP, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 1)
+        self._end_on_signals(asyncio.get_running_loop())
         self.run_worker(self._begin(), group="begin")
         self.set_interval(_FOLLOW_SECONDS, self._follow)
+
+    def _end_on_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A hang-up or a termination ends the app, even when its terminal takes nothing any more.
+
+        The loop may be blocked on a terminal that is gone, so a plain handler starts a watchdog;
+        all that was acknowledged is on disk, and workers end with this process.
+        """
+
+        def end(number: int, frame: FrameType | None) -> None:
+            if self._ending:
+                os._exit(1)
+            self._ending = True
+            watchdog = threading.Timer(_ENDING_SECONDS, os._exit, (1,))
+            watchdog.daemon = True
+            watchdog.start()
+            loop.call_soon_threadsafe(self.exit, None, 1)
+
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, end)
 
     async def _begin(self) -> None:
         try:

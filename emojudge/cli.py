@@ -187,8 +187,11 @@ def config_schema() -> None:
 @config_app.command("check")
 def config_check(file: Annotated[Path, typer.Argument(metavar="[F]")] = Path()) -> None:
     """Check a config; every error with line and column."""
+    from emojudge.cli_support import check_inputs
+
     loaded = load(file)
-    say(f"{loaded.file} is sound.")
+    check_inputs(loaded)
+    say(f"{loaded.file} is sound, and its candidates and prompts can be read.")
 
 
 def _replacer(config: Path) -> CoreModelReplacer:

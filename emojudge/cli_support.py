@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from emojudge.candidates.discover import scan_names
 from emojudge.candidates.ggml_types import FILE_TYPES
 from emojudge.config_file import LoadedConfig, load_config
 from emojudge.deploy.replacer import Status
@@ -22,6 +23,7 @@ from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.reporting import write_report
 from emojudge.pipeline.setup import prepare_demo
 from emojudge.pipeline.study import Study
+from emojudge.prompts import load_prompts
 from emojudge.report.write import Written
 from emojudge.say import say
 from emojudge.settings import load_settings, rater_name
@@ -47,6 +49,18 @@ def load_for_command(config: Path, prompts: int | None) -> LoadedConfig:
     performance = loaded.config.performance_config.model_copy(update={"max_prompts": prompts})
     changed = loaded.config.model_copy(update={"performance_config": performance})
     return LoadedConfig(changed, loaded.file, loaded.log_level, loaded.warnings)
+
+
+def check_inputs(loaded: LoadedConfig) -> None:
+    """Look at what the config names, without writing anything. Raises what a run would."""
+    config = loaded.config
+    load_prompts(loaded.resolve(config.evaluation_prompts))
+    scan_names(
+        loaded.resolve(config.candidate_dir),
+        wanted=config.models_to_compare,
+        baseline=config.baseline_model,
+        resolve=loaded.resolve,
+    )
 
 
 def run_until_signalled(work: Coroutine[Any, Any, T]) -> T:
@@ -234,11 +248,13 @@ def describe_status(status: Status) -> tuple[dict[str, Any], list[str]]:
     }
     if current is None:
         return value, ["no core yet: `emojudge deploy adopt PATH` takes over the one in use"]
+    changed = [entry.time for entry in status.audit if entry.after == current.number]
+    since = changed[-1] if changed else current.manifest.last_updated
     lines = [
         f"core: generation {current.number}, {current.manifest.name}, "
-        f"{current.manifest.size_mb:.0f} MB, since {current.manifest.last_updated}",
+        f"{current.manifest.size_mb:.0f} MB, since {since}",
         f"roll back to: {predecessor.number if predecessor else 'nothing yet'}",
-        f"generations: {', '.join(str(one.number) for one in status.generations)}",
+        *(f"generation {one.number}: {one.manifest.name}" for one in status.generations),
         f"backups: {len(status.backups)}",
     ]
     return value, lines

@@ -112,7 +112,6 @@ _NOT_YET = (
     "judging_config.consensus_threshold",
     "judging_config.minimum_confidence",
     "judging_config.equivalence_margin",
-    "ai_scoring",
     "human_judging.repeat_share",
     "human_judging.show_ai_scores",
     "replacement_config.max_emotional_degradation",

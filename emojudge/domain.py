@@ -190,7 +190,10 @@ class CellFailure(Frozen):
 
 
 class Judgement(Frozen):
-    """One judge's raw figures for one response; scores are derived from them when read."""
+    """One judge's raw figures for one response; scores are derived from them when read.
+
+    ``id`` covers everything that decided the figures, so changed inputs mean another judgement.
+    """
 
     id: str
     judge: str

@@ -27,7 +27,8 @@ def fixed_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("USER", "ana")
     monkeypatch.setenv("LOGNAME", "ana")
     monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    # Textual reads its own environment when it is imported, which was before this.
+    monkeypatch.setattr("textual.constants.TEXTUAL_ANIMATIONS", "none")
     monkeypatch.setenv("PYTHONPATH", str(_REPOSITORY))
     monkeypatch.delenv("NO_COLOR", raising=False)
 

@@ -15,7 +15,7 @@ from tests.gguf_files import write_ladder
 SCRIPTED = EngineModules(
     worker="tests.fakes.scripted_worker", encoder="tests.fakes.scripted_encoder"
 )
-PROMPTS = [
+PROMPTS: list[dict[str, Any]] = [
     {"id": "quiet-house", "prompt": "My dog died this morning and the house is so quiet.",
      "category": "comfort in crisis", "complexity": "simple", "expected_emotion": "caring"},
     {"id": "towels", "prompt": "She refolds my towels. I refolded them back.",

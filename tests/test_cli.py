@@ -153,6 +153,9 @@ def test_no_demo_extra(tmp_path: Path) -> None:
 
 def test_init_writes_a_study_that_checks_and_refuses_a_second_time(tmp_path: Path) -> None:
     assert emojudge("init", tmp_path / "new").returncode == 0
+    unset = emojudge("config", "check", tmp_path / "new")
+    assert_one_paragraph(unset, 2, "Set candidate_dir in the config")
+    write_ladder(tmp_path / "quant_pass1" / "models")
     assert emojudge("config", "check", tmp_path / "new").returncode == 0
     config = json.loads((tmp_path / "new" / "phase2_config.json").read_text())
     schema = json.loads((tmp_path / "new" / config["$schema"]).read_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.rating import NotComplete, RaterSession
 from emojudge.pipeline.reveal import Lockstep, PaneText
 from emojudge.pipeline.study import Study
-from tests.studies import SCRIPTED, judged_study, write_study
+from tests.studies import PROMPTS, SCRIPTED, judged_study, write_study
 
 CRITERIA = len(Criterion)
 
@@ -174,7 +175,10 @@ async def test_changed_settings_do_not_leave_a_rater_waiting(tmp_path: Path) -> 
 
 async def test_eight_raters_at_once_beside_a_headless_run(tmp_path: Path) -> None:
     """Real processes: nobody's rating is lost, and each is stored once."""
-    study = await judged_study(tmp_path)
+    await judged_study(tmp_path)
+    more: list[dict[str, Any]] = [
+        {"id": f"more{number}", "prompt": f"and {number}?", "category": "x"} for number in range(6)
+    ]
     code = f"""
 from pathlib import Path
 from emojudge.config_file import load_config
@@ -190,17 +194,19 @@ session.close()
     children = [
         subprocess.Popen([sys.executable, "-c", code, f"rater{number}"]) for number in range(8)
     ]
-    second = Study(study.loaded)
+    # The headless run has new prompts to generate meanwhile.
+    second = Study(write_study(tmp_path, prompts=[*PROMPTS, *more]))
     run = HeadlessRun(second, SCRIPTED)
     with pytest.raises(NeedsPerson):
         await run.run("full")
     assert [child.wait() for child in children] == [0] * 8
     second.close()
-    study.follow()
-    items = study.view().counted_items
+    whole = Study(second.loaded)
+    items = whole.view().counted_items
     assert len(items) == 24
     assert len({(item.rater, item.prompt_id) for item in items}) == 24
-    assert not study.store.damage
+    assert len(whole.view().responses) == 9 * 4
+    assert not whole.store.damage
 
 
 # Lockstep

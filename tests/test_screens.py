@@ -332,3 +332,85 @@ async def test_failures_are_told_and_the_item_is_left_out(tmp_path: Path) -> Non
         await pilot.press("f2")
         assert isinstance(app.screen, CandidatesScreen)
     study.close()
+
+
+async def test_a_second_start_streams_what_the_first_left_open(tmp_path: Path) -> None:
+    """The item was shown and nothing of it was stored: the new engine must be asked for it."""
+    study = Study(write_study(tmp_path))
+    study.lead()
+    await study.discover()
+    session = RaterSession(study, "ana")
+    item = session.next_item()
+    session.close()
+    study.close()
+    app = make_app(Study(study.loaded), "rate")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: bool(app.desk.panes()))
+        await until(pilot, lambda: all(pane.text.finished for pane in app.desk.panes()))
+        assert app.desk.session is not None
+        assert app.desk.session.item == item
+        before = app.desk.openings
+        await app.desk.rediscover()
+        await until(pilot, lambda: app.desk.openings > before)
+        await pilot.pause(0.2)
+        assert app.desk.session.item == item
+    app.desk.study.close()
+
+
+async def test_a_failing_candidate_is_not_named_on_the_rating_screen(tmp_path: Path) -> None:
+    prompts = [{"id": "bad", "prompt": "CRASH", "category": "x"}]
+    study = Study(write_study(tmp_path, prompts=prompts))
+    app = make_app(study, "rate")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(study.view().rated) if study.discovered else False)
+        await until(pilot, lambda: bool(app._notifications))
+        told = " ".join(note.message for note in app._notifications)
+        assert "could not be made" in told
+        assert not any(one in told for one in ("Q8_0", "Q4_0", "F16", "SIGABRT"))
+        assert not any(one in screen_text(app) for one in ("Q8_0", "Q4_0", "F16", "SIGABRT"))
+        await pilot.press("f2")
+        await until(pilot, lambda: "SIGABRT" in screen_text(app))
+    study.close()
+
+
+async def test_the_item_under_a_dialog_stays(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path)
+    app = make_app(Study(study.loaded), "rate")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "believability" in screen_text(app))
+        session = app.desk.session
+        assert session is not None
+        first = session.item
+        await pilot.press("c")
+        app.desk.openings += 1
+        await pilot.pause(0.3)
+        assert session.item == first
+        await pilot.press(*"kept", "enter")
+        assert session.draft is not None
+        assert session.draft.panes[0].comment == "kept"
+    app.desk.study.close()
+
+
+async def test_a_hostile_category_is_only_text(tmp_path: Path) -> None:
+    prompts = [{"id": "a", "prompt": "x", "category": "care [/x] [@click=app.quit]here[/]"}]
+    study = await judged_study(tmp_path, prompts=prompts)
+    app = make_app(Study(study.loaded), "rate")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "believability" in screen_text(app))
+        assert "care [/x] [@click=app.quit]here[/]" in screen_text(app)
+    app.desk.study.close()
+
+
+async def test_what_is_not_shown_yet_cannot_be_submitted(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path)
+    slow = Settings(paints_per_second=30, reveal_words_per_second=0.5)
+    app = EmojudgeApp(Study(study.loaded), slow, rater="ana", first_screen="rate", modules=SCRIPTED)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: "believability" in screen_text(app))
+        await pilot.press(*"333333333333", "enter")
+        await until(pilot, lambda: "not all text is shown" in screen_text(app))
+        await pilot.press("space")
+        await until(pilot, lambda: getattr(app.screen, "all_shown", False))
+        await pilot.press("enter")
+        await until(pilot, lambda: len(app.desk.study.view().rated) == 1)
+    app.desk.study.close()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from emojudge.app import EmojudgeApp
 from emojudge.first_run import FirstRunApp
@@ -50,12 +51,16 @@ async def settled(pilot: Pilot[None]) -> None:
         await pilot.pause(0.02)
         if app.study_is_up and not app.desk.study.state.status.running:
             break
+    else:
+        raise AssertionError("the study never came to rest")
     for _ in range(500):
         screen = app.screen
         if not isinstance(screen, RateScreen) or screen.all_shown:
             break
         await pilot.press("space")
         await pilot.pause(0.05)
+    else:
+        raise AssertionError("the text was never all shown")
     await pilot.pause(0.3)
 
 
@@ -68,6 +73,8 @@ def shot(
     async def before(pilot: Pilot[None]) -> None:
         await settled(pilot)
         await pilot.press(*keys)
+        for box in pilot.app.screen.query(Input):
+            box.cursor_blink = False
         await pilot.pause(0.3)
 
     run_before: Callable[[Pilot[Any]], Awaitable[None]] = before

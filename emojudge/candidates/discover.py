@@ -225,6 +225,27 @@ def total_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in files if path.is_file())
 
 
+def scan_names(
+    folder: Path,
+    *,
+    wanted: tuple[str, ...],
+    baseline: str | None,
+    resolve: Callable[[str], Path],
+) -> tuple[list[_Found], _Found | None, list[Unusable]]:
+    """What would be compared, the baseline if one is named, and what has no GGUF.
+
+    Nothing is read yet. Raises NoCandidates or UsageError.
+    """
+    if not folder.is_dir():
+        raise NoCandidates(
+            f"The candidate folder {folder} does not exist. Set candidate_dir in the config to "
+            "the folder of your GGUF files, or make a ladder with `emojudge quantize`."
+        )
+    found, unusable = _scan(folder)
+    chosen = list(_select(found, wanted, folder)) if found else []
+    return chosen, _find_baseline(found, chosen, baseline, resolve), unusable
+
+
 def discover(
     folder: Path,
     *,
@@ -239,14 +260,9 @@ def discover(
     ``known`` maps paths to files hashed before. Raises NoCandidates when nothing is left to
     compare; single bad files are returned as unusable instead.
     """
-    if not folder.is_dir():
-        raise NoCandidates(
-            f"The candidate folder {folder} does not exist. Set candidate_dir in the config to "
-            "the folder of your GGUF files, or make a ladder with `emojudge quantize`."
-        )
-    found, unusable = _scan(folder)
-    chosen = list(_select(found, wanted, folder)) if found else []
-    baseline_found = _find_baseline(found, chosen, baseline, resolve)
+    chosen, baseline_found, unusable = scan_names(
+        folder, wanted=wanted, baseline=baseline, resolve=resolve
+    )
     candidates: list[Candidate] = []
     seen: dict[str, str] = {}
     for one in chosen:

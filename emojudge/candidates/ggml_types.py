@@ -14,11 +14,6 @@ class TensorType:
     block: int
     size: int
 
-    @property
-    def bits(self) -> float:
-        """Bits per element."""
-        return 8 * self.size / self.block
-
 
 TENSOR_TYPES: dict[int, TensorType] = {
     0: TensorType("F32", 1, 4),

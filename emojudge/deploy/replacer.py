@@ -327,6 +327,8 @@ class CoreModelReplacer:
 
         Raises GateRefused, DeployError or LockHeld; the core in use is then untouched.
         """
+        if self._kept(incoming.expected_sha256) is None:
+            self._shards(incoming.path)
         require_judgements(judgements, force)
         with self._locked():
             before = self._check_expected(expected)
@@ -388,5 +390,5 @@ class CoreModelReplacer:
         with self._locked():
             number = self.layout.predecessor()
             if number is None:
-                raise DeployError("There is nothing to roll back to: this is the first core.")
+                raise DeployError("There is nothing to roll back to: no core was replaced yet.")
             return self._go_to("rollback", number, expected)

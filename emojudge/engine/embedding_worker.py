@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-# Set before the libraries read them: a study never fetches from a hub by surprise when the model
-# is a local folder, and tokenizers' own threads would fight with torch's.
+# Set before the library reads it: tokenizers' own threads would fight with torch's.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import sentence_transformers

@@ -16,70 +16,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from emojudge.domain import Judgement, Response, stable_hash
+from emojudge.domain import Judgement, stable_hash
+from emojudge.judges.judge import MIN_BASELINE_SAMPLES, JudgeTools, PromptResponses, Vectors
+from emojudge.text import without_thinking
 
 JUDGE = "model-judge/similarity"
-Vectors = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class PromptResponses:
-    """All stored responses to one prompt; at least two of the baseline's."""
-
-    prompt_id: str
-    baseline: tuple[Response, ...]
-    others: tuple[Response, ...]
-
-    @property
-    def all(self) -> tuple[Response, ...]:
-        """Baseline first."""
-        return self.baseline + self.others
-
-
-def judgement_id(encoder: str, response: Response, baseline: Sequence[Response]) -> str:
-    """The same inputs give the same id, so nothing is judged twice."""
-    return stable_hash([JUDGE, encoder, response.id, sorted(one.id for one in baseline)], 24)
-
-
-def judge_prompt(
-    group: PromptResponses, vectors: Mapping[str, Vectors], encoder: str
-) -> list[Judgement]:
-    """Figures *cross* and *self* for each response.
+def figures_of(group: PromptResponses, vectors: Mapping[str, Vectors]) -> list[dict[str, float]]:
+    """Figures *cross* and *self* for each response of ``group.all``.
 
     ``vectors`` maps response ids to unit vectors of one dimension. Raises ValueError with fewer
     than two baseline samples.
     """
     count = len(group.baseline)
-    if count < 2:
+    if count < MIN_BASELINE_SAMPLES:
         raise ValueError(f"{group.prompt_id} needs two baseline samples, it has {count}")
     reference = np.stack([vectors[one.id] for one in group.baseline]).astype(np.float64)
     likeness = reference @ reference.T
     self_mean = float((likeness.sum() - np.trace(likeness)) / (count * (count - 1)))
     numbers = np.array([one.sample for one in group.baseline])
-    judgements = []
+    figures = []
     for response in group.all:
         other_seeds = reference[numbers != response.sample]
         cross = float((other_seeds @ vectors[response.id].astype(np.float64)).mean())
-        judgements.append(
-            Judgement(
-                id=judgement_id(encoder, response, group.baseline),
-                judge=JUDGE,
-                response_id=response.id,
-                candidate=response.candidate,
-                prompt_id=group.prompt_id,
-                sample=response.sample,
-                figures={"cross": cross, "self": self_mean},
-            )
-        )
-    return judgements
+        figures.append({"cross": cross, "self": self_mean})
+    return figures
 
 
-def response_scores(judgements: Sequence[Judgement]) -> dict[str, float]:
+def similarity_scores(judgements: Sequence[Judgement]) -> dict[str, float]:
     """The similarity score of each judged response, by response id.
 
     The common denominator, the mean of *self* over prompts, is taken over all given judgements.
@@ -94,3 +62,44 @@ def response_scores(judgements: Sequence[Judgement]) -> dict[str, float]:
     return {
         one.response_id: 1 + (one.figures["cross"] - one.figures["self"]) / scale for one in own
     }
+
+
+class SimilarityJudge:
+    """The judge around these figures; ``encoder`` is the encoder's name as configured."""
+
+    part = "similarity"
+
+    def __init__(self, encoder: str) -> None:
+        self._encoder = encoder
+
+    def ids(self, group: PromptResponses) -> list[str]:
+        """See :class:`emojudge.judges.judge.ResponseJudge`."""
+        if len(group.baseline) < MIN_BASELINE_SAMPLES:
+            return []
+        baseline = sorted(one.id for one in group.baseline)
+        return [stable_hash([JUDGE, self._encoder, one.id, baseline], 24) for one in group.all]
+
+    async def judge(self, groups: Sequence[PromptResponses], tools: JudgeTools) -> list[Judgement]:
+        """See :class:`emojudge.judges.judge.ResponseJudge`."""
+        responses = [response for group in groups for response in group.all]
+        rows = await tools.embed([without_thinking(one.text) for one in responses])
+        vectors = {response.id: row for response, row in zip(responses, rows, strict=True)}
+        return [
+            Judgement(
+                id=judgement_id,
+                judge=JUDGE,
+                response_id=response.id,
+                candidate=response.candidate,
+                prompt_id=group.prompt_id,
+                sample=response.sample,
+                figures=figures,
+            )
+            for group in groups
+            for judgement_id, response, figures in zip(
+                self.ids(group), group.all, figures_of(group, vectors), strict=True
+            )
+        ]
+
+    def scores(self, judgements: Sequence[Judgement]) -> dict[str, float]:
+        """See :class:`emojudge.judges.judge.ResponseJudge`."""
+        return similarity_scores(judgements)

@@ -7,9 +7,9 @@ from functools import lru_cache
 
 from emojudge.config import GenerationConfig
 from emojudge.domain import Candidate, Cell, Message, Prompt, stable_hash
+from emojudge.judges.judge import MIN_BASELINE_SAMPLES
 
 _SEED_DIGITS = 7
-MIN_BASELINE_SAMPLES = 2
 
 
 @lru_cache(maxsize=1)

@@ -53,8 +53,9 @@ class Conductor:
 
     def pause(self) -> None:
         """Finish the prompt in hand, then only prepare what raters need."""
-        self._all = False
-        self._study.state.say("paused", running=False)
+        if self._all:
+            self._all = False
+            self._study.state.say("paused after the prompt in hand", running=False)
 
     def _start(self) -> None:
         self._wake.set()

@@ -65,16 +65,25 @@ class Desk:
             self.workspace.conductor.report_progress()
         else:
             study.follow()
-            study.state.say(f"following: {study.not_leading_because}")
+            study.state.say("following another process")
+            self._show_stored_progress()
         self.openings += 1
         study.changed()
 
     async def follow(self) -> None:
         """Take in what others stored; take the lead when it is free. Raises EmojudgeError."""
+        version = self.study.state.status.data_version
         self.study.follow()
+        if self.study.leader is None and self.study.state.status.data_version != version:
+            self._show_stored_progress()
         if self.study.leader is None and self.study.try_to_lead():
             _LOG.info("the lead of this study is free: taking it")
             await self.begin()
+
+    def _show_stored_progress(self) -> None:
+        if self.study.discovered:
+            self.study.state.progress(self.study.stored_progress())
+            self.study.state.judged(self.study.judged_prompts(), len(self.study.discovery.prompts))
 
     async def rediscover(self) -> None:
         """Look for candidates again, with a fresh engine."""

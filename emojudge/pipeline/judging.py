@@ -1,4 +1,4 @@
-"""Phase 2's second half: embedding responses and judging them against the baseline's."""
+"""Phase 2's second half: letting the judges judge what is generated."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from emojudge.domain import Prompt
 from emojudge.engine.encoder import Encoder
-from emojudge.judges import similarity
-from emojudge.pipeline.cells import MIN_BASELINE_SAMPLES
+from emojudge.judges.judge import JudgeTools, PromptResponses, ResponseJudge
 from emojudge.pipeline.study import Study
 from emojudge.store.tables import JUDGEMENTS
-from emojudge.text import without_thinking
 
 
 class Judging:
@@ -19,43 +17,35 @@ class Judging:
     def __init__(self, study: Study, encoder: Encoder) -> None:
         self._study = study
         self._encoder = encoder
+        self._tools = JudgeTools(embed=encoder.embed)
 
     @property
     def encoder(self) -> Encoder:
         """The encoder, to be warmed up while candidates generate."""
         return self._encoder
 
-    def _group_to_judge(self, prompt: Prompt) -> similarity.PromptResponses | None:
-        """The prompt's responses if they can be judged and are not yet."""
-        group = self._study.group(prompt)
-        if len(group.baseline) < MIN_BASELINE_SAMPLES:
-            return None
-        return group if None in self._study.judgements_of(group) else None
+    def _groups(self, judge: ResponseJudge, prompts: Sequence[Prompt]) -> list[PromptResponses]:
+        """The prompts that this judge can judge and has not yet."""
+        groups = [self._study.group(prompt) for prompt in prompts]
+        return [group for group in groups if None in self._study.judgements_of(judge, group)]
 
-    def unjudged(self, prompts: Sequence[Prompt]) -> list[Prompt]:
-        """The prompts that :meth:`judge` would have work with."""
-        return [prompt for prompt in prompts if self._group_to_judge(prompt) is not None]
+    def unjudged(self, prompts: Sequence[Prompt]) -> bool:
+        """Whether :meth:`judge` would have work with these prompts."""
+        return any(self._groups(judge, prompts) for judge in self._study.judges)
 
     async def judge(self, prompts: Sequence[Prompt]) -> int:
-        """Judge the given prompts; returns how many responses were judged anew.
+        """Judge the given prompts; returns how many judgements were made.
 
-        Raises EngineError when the encoder cannot be run.
+        Raises EngineError when what a judge needs cannot be run.
         """
-        groups = [
-            group for prompt in prompts if (group := self._group_to_judge(prompt)) is not None
-        ]
-        if not groups:
-            return 0
-        responses = [response for group in groups for response in group.all]
-        rows = await self._encoder.embed([without_thinking(one.text) for one in responses])
-        vectors = {response.id: row for response, row in zip(responses, rows, strict=True)}
-        name = self._study.config.judging_config.encoder
-        judgements = [
-            judgement
-            for group in groups
-            for judgement in similarity.judge_prompt(group, vectors, name)
-        ]
-        self._study.lead().put(JUDGEMENTS, judgements)
-        for group in groups:
-            self._study.changed(group.prompt_id)
-        return len(judgements)
+        made = 0
+        for judge in self._study.judges:
+            groups = self._groups(judge, prompts)
+            if not groups:
+                continue
+            judgements = await judge.judge(groups, self._tools)
+            self._study.lead().put(JUDGEMENTS, judgements)
+            made += len(judgements)
+            for group in groups:
+                self._study.changed(group.prompt_id)
+        return made

@@ -195,12 +195,32 @@ class RaterSession:
         self._change(self.draft.model_copy(update={"panes": tuple(panes)}))
 
     def undo(self) -> bool:
-        """Take back the last score or comment of this item; False when there is none."""
+        """Take back the last score or comment of this item; False when there is none.
+
+        Of what an earlier session left, scores are taken back from the last one in reading order.
+        """
         if not self._undo:
-            return False
+            return self._take_back_last_score()
         self._change(self._undo[-1], undoable=False)
         self._undo.pop()
         return True
+
+    def _take_back_last_score(self) -> bool:
+        assert self.draft is not None
+        for pane, scored in reversed(list(enumerate(self.draft.panes))):
+            for criterion in reversed(_CRITERIA):
+                if criterion not in scored.scores:
+                    continue
+                scores = {one: value for one, value in scored.scores.items() if one != criterion}
+                panes = list(self.draft.panes)
+                panes[pane] = scored.model_copy(update={"scores": scores})
+                place = _CRITERIA.index(criterion)
+                self._change(
+                    Draft(id=self.draft.id, panes=tuple(panes), pane=pane, criterion=place),
+                    undoable=False,
+                )
+                return True
+        return False
 
     def _responses_ready(self) -> bool:
         assert self.item is not None
@@ -231,8 +251,10 @@ class RaterSession:
         return self._settle(ratings, None)
 
     def skip(self, reason: str) -> RatedItem:
-        """Leave the item unrated, with a reason."""
-        return self._settle((), reason or "no reason given")
+        """Leave the item unrated. Raises NotComplete without a reason."""
+        if not reason.strip():
+            raise NotComplete("a skipped item needs a reason")
+        return self._settle((), reason.strip())
 
     def _settle(self, ratings: tuple[Rating, ...], skipped: str | None) -> RatedItem:
         assert self.item is not None

@@ -17,13 +17,13 @@ def people_done(view: StudyView) -> bool:
 
 
 def all_judged(study: Study) -> bool:
-    """Whether every wanted response is stored and judged."""
+    """Whether every wanted response is stored and judged by every judge."""
     wanted = sum(
         len(study.cells(candidate, prompt))
         for candidate in study.discovery.candidates
         for prompt in study.discovery.prompts
     )
-    return len(study.view().judgements) == wanted
+    return len(study.view().judgements) == wanted * len(study.judges)
 
 
 def phases_completed(study: Study) -> list[str]:

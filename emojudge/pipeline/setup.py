@@ -66,6 +66,7 @@ def init(folder: Path) -> Path:
             "evaluation_prompts": BUNDLED_NAME,
             "models_to_compare": [],
             "baseline_model": None,
+            "replacement_config": {"active_dir": "core", "backup_dir": "backups", "manifest": None},
         },
     )
 
@@ -121,7 +122,7 @@ def demo_config(models: Path) -> dict[str, Any]:
         "description": "SmolLM2-135M-Instruct, F16 down to Q2_K",
         "candidate_dir": str(models),
         "evaluation_prompts": BUNDLED_NAME,
-        "judging_config": {"minimum_human_samples": 10},
+        "judging_config": {"minimum_human_samples": 6},
         "performance_config": {"max_prompts": DEMO_PROMPTS},
         "generation": {"max_tokens": 96, "samples_per_prompt": 2},
         "replacement_config": {

@@ -21,9 +21,10 @@ from emojudge.domain import (
     Response,
 )
 from emojudge.errors import Interrupted, LockHeld, StoreError
-from emojudge.judges import similarity
+from emojudge.judges.judge import PromptResponses, ResponseJudge, combine_scores
+from emojudge.judges.similarity import SimilarityJudge
 from emojudge.pipeline.cells import cell_for, sample_count
-from emojudge.pipeline.state import StudyState
+from emojudge.pipeline.state import CandidateProgress, StudyState
 from emojudge.store.study import SCHEMA_VERSION, StudyStore, Writer
 from emojudge.store.tables import (
     DISCOVERY,
@@ -58,6 +59,9 @@ class Study:
         self.config = loaded.config
         self.store = StudyStore(loaded.study_dir)
         self.state = StudyState()
+        self.judges: tuple[ResponseJudge, ...] = (
+            SimilarityJudge(loaded.config.judging_config.encoder),
+        )
         self.leader: Writer | None = None
         self.not_leading_because = ""
         self._view: tuple[int, StudyView] | None = None
@@ -154,7 +158,7 @@ class Study:
             if self._closing:
                 raise Interrupted("The study was closed while its candidates were hashed.")
             done += count
-            text = f"hashing candidates: {human_bytes(done)} of {human_bytes(total)}"
+            text = f"reading candidates: {human_bytes(done)} of {human_bytes(total)}"
             loop.call_soon_threadsafe(self.state.say, text)
 
         known = self._known_files()
@@ -232,7 +236,24 @@ class Study:
         """The canonical response of a cell, if there is one."""
         return self.store.get(RESPONSES, cell.id)
 
-    def group(self, prompt: Prompt) -> similarity.PromptResponses:
+    def stored_progress(self) -> dict[str, CandidateProgress]:
+        """How many of each candidate's wanted responses are stored, by sha256."""
+        failed = [one.candidate for one in self._failures()]
+        progress = {}
+        for candidate in self.discovery.candidates:
+            cells = [
+                cell for prompt in self.discovery.prompts for cell in self.cells(candidate, prompt)
+            ]
+            done = sum(self.stored(cell) is not None for cell in cells)
+            progress[candidate.sha256] = CandidateProgress(
+                done=done,
+                total=len(cells),
+                reused=done,
+                failed=failed.count(candidate.sha256),
+            )
+        return progress
+
+    def group(self, prompt: Prompt) -> PromptResponses:
         """What is stored for one prompt."""
         baseline: list[Response] = []
         others: list[Response] = []
@@ -241,7 +262,7 @@ class Study:
                 response = self.stored(cell)
                 if response is not None:
                     (baseline if candidate.is_baseline else others).append(response)
-        return similarity.PromptResponses(prompt.id, tuple(baseline), tuple(others))
+        return PromptResponses(prompt.id, tuple(baseline), tuple(others))
 
     def encoder_name(self) -> str:
         """The encoder as its worker loads it: a folder where it is one, else a hub name."""
@@ -251,19 +272,20 @@ class Study:
             return str(folder)
         return str(bundled_encoder() or name) if name in _BUNDLED_NAMES else name
 
-    def judgements_of(self, group: similarity.PromptResponses) -> list[Judgement | None]:
-        """The stored judgement of each response of a group; None where it is missing."""
-        encoder = self.config.judging_config.encoder
-        return [
-            self.store.get(JUDGEMENTS, similarity.judgement_id(encoder, one, group.baseline))
-            for one in group.all
-        ]
+    def judgements_of(self, judge: ResponseJudge, group: PromptResponses) -> list[Judgement | None]:
+        """A judge's stored judgement of each response of a group; None where it is missing."""
+        return [self.store.get(JUDGEMENTS, one) for one in judge.ids(group)]
 
     def _judged_prompt(self, prompt: Prompt) -> _JudgedPrompt:
         """What a view needs of one prompt; kept, because most prompts do not change."""
         if prompt.id not in self._judged:
             group = self.group(prompt)
-            judgements = tuple(one for one in self.judgements_of(group) if one is not None)
+            judgements = tuple(
+                one
+                for judge in self.judges
+                for one in self.judgements_of(judge, group)
+                if one is not None
+            )
             self._judged[prompt.id] = _JudgedPrompt(group.all, judgements)
         return self._judged[prompt.id]
 
@@ -320,7 +342,10 @@ class Study:
             judgements=judgements,
             rated=counted,
             left_out_items=left_out,
-            ai_scores=similarity.response_scores(judgements),
+            ai_scores=combine_scores(
+                {judge.part: judge.scores(judgements) for judge in self.judges},
+                self.config.ai_scoring,
+            ),
             damage=tuple(str(one) for one in self.store.damage),
         )
         self._view = (version, view)

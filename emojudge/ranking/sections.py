@@ -72,7 +72,7 @@ def ranking_section(view: StudyView) -> Section | None:
         (
             Sentence(
                 f"{counted(view.left_out_items, 'rated item')} left out: rated on responses that "
-                "other settings made",
+                "other settings or prompts made",
                 Voice.DIM,
             ),
         )

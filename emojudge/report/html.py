@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from emojudge import __version__
 from emojudge.report.cells import cell_text, is_numeric
+from emojudge.report.json_report import is_complete
 from emojudge.sections import Mark, Section, Sentence, Table, Trend
 from emojudge.view import StudyView
 
@@ -66,6 +67,7 @@ def render_html(
         candidates=len(view.candidates),
         prompts=len(view.prompts),
         phases=phases_completed,
+        complete=is_complete(phases_completed),
         made=made,
         version=__version__,
         sections=[

@@ -12,6 +12,11 @@ from emojudge.text import without_thinking
 from emojudge.view import StudyView
 
 
+def is_complete(phases_completed: Sequence[str]) -> bool:
+    """Whether every phase that a final ranking needs is done."""
+    return {"ai-judge", "human-judge", "rank"} <= set(phases_completed)
+
+
 def build_report(
     view: StudyView, sections: Sequence[Section], phases_completed: Sequence[str]
 ) -> dict[str, Any]:
@@ -22,7 +27,7 @@ def build_report(
             "config": view.config.model_dump(mode="json", by_alias=True),
             "total_candidates": len(view.candidates),
             "phases_completed": list(phases_completed),
-            "complete": {"ai-judge", "human-judge", "rank"} <= set(phases_completed),
+            "complete": is_complete(phases_completed),
             "seed": view.seed,
         }
     }

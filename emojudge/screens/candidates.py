@@ -29,7 +29,7 @@ class CandidatesScreen(StudyScreen):
 
     def body(self) -> Iterable[Widget]:
         """A table and the problems under it."""
-        self._table = Static("", markup=False)
+        self._table = Static("", classes="rows", markup=False)
         self._below = Static("", markup=False)
         with_scroll = VerticalScroll(self._table, self._below, classes="page")
         with_scroll.can_focus = False

@@ -36,8 +36,8 @@ class DeployScreen(StudyScreen):
 
     def body(self) -> Iterable[Widget]:
         """One page of text."""
-        self._page = Static("", markup=False)
-        self._chosen: int | None = None
+        self._page = Static("", classes="rows", markup=False)
+        self._chosen: str | None = None
         self._marked = 0
         self._busy = ""
         self._integrity: dict[str, tuple[Gate, ...]] = {}
@@ -55,8 +55,9 @@ class DeployScreen(StudyScreen):
     def _place(self) -> int:
         """The chosen candidate's place: at first the best that is not the core already."""
         candidates = self._candidates()
-        if self._chosen is not None:
-            return self._chosen % len(candidates)
+        for place, one in enumerate(candidates):
+            if one.sha256 == self._chosen:
+                return place
         core = self.desk.replacer.layout.current_generation()
         digest = core.manifest.replacement_checksum if core else ""
         return next(
@@ -98,7 +99,8 @@ class DeployScreen(StudyScreen):
 
     def action_choose(self, step: int) -> None:
         """Another candidate."""
-        self._chosen = self._place() + step
+        candidates = self._candidates()
+        self._chosen = candidates[(self._place() + step) % len(candidates)].sha256
         self.guarded(self.repaint)
 
     def action_mark(self, step: int) -> None:
@@ -155,6 +157,7 @@ class DeployScreen(StudyScreen):
 
     def _ask_promote(self) -> None:
         candidate = self._candidate()
+        self._chosen = candidate.sha256
         gates = self._all_gates(candidate)
         core = self.desk.replacer.layout.current_generation()
         expected = core.number if core else None
@@ -232,7 +235,8 @@ class DeployScreen(StudyScreen):
 
         def pin(label: str | None) -> None:
             if label is not None:
-                self.guarded(lambda: self.desk.replacer.backup(label or "by hand"))
+                if self.guarded(lambda: self.desk.replacer.backup(label or "by hand")):
+                    self.notify(f"Pinned as “{visible_line(label or 'by hand')}”.", markup=False)
                 self.guarded(self.repaint)
 
         self.app.push_screen(LineDialog("pin the present core", placeholder="what to call it"), pin)

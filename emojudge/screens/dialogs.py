@@ -109,7 +109,7 @@ class TypedWordDialog(ModalScreen[Confirmation | None]):
                 yield Static(Content.styled("your reason, for the audit", "$quiet"))
                 yield Input(id="reason")
             yield Static(Content.assemble(("type ", "$quiet"), (self._word, "bold")))
-            yield Input(id="word", placeholder=self._word)
+            yield Input(id="word")
             yield Static("", id="missing", markup=False)
             yield Static(Content.styled("⏎ goes on · esc changes nothing", "$quiet"))
 

@@ -261,11 +261,13 @@ class RateScreen(StudyScreen):
 
     def action_open_prompt(self) -> None:
         """More room for a long prompt."""
-        self._prompt.toggle_class("open")
+        self._prompt.toggle_room()
 
     def action_scroll_text(self, pages: int) -> None:
         """Scroll all panes together."""
         for pane in self._panes:
+            if not pane.display:
+                continue
             height = max(1, pane.body.size.height - 1)
             pane.body.scroll_relative(y=pages * height, animate=False)
 
@@ -291,8 +293,10 @@ class RateScreen(StudyScreen):
             return
 
         def skip(reason: str | None) -> None:
-            if reason is not None:
-                self.guarded(lambda: session.skip(reason))
+            if reason == "":
+                self._agreement.note = "not skipped: a reason is needed"
+            elif reason is not None and self.guarded(lambda: session.skip(reason)):
                 self._item = None
+                self._agreement.note = f"skipped: {reason}"
 
         self.app.push_screen(LineDialog("skip this item", placeholder="why"), skip)

@@ -64,6 +64,8 @@ class ResultsScreen(StudyScreen):
 
         def write() -> None:
             written = write_report(self.desk.study)
-            self.notify(f"Wrote {written.report}", markup=False)
+            others = sum(file is not None for file in (written.comparisons, written.html))
+            shown = self.desk.study.loaded.shown(written.report.parent)
+            self.notify(f"Wrote a report and {others} more files to {shown}.", markup=False)
 
         self.guarded(write)

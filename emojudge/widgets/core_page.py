@@ -18,6 +18,7 @@ _GATE_STYLE = {
 }
 _LABEL_WIDTH = 11
 _LOG_LINES = 4
+_BACKUPS_SHOWN = 2
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class CorePage:
             f"backup “{visible_line(backup.label)}”"
             for backup in self.status.backups
             if backup.generation == number
-        ][:1]
+        ][:_BACKUPS_SHOWN]
         return f" · {' · '.join(notes)}" if notes else ""
 
     def _history(self) -> list[Content]:

@@ -33,8 +33,9 @@ class KeyLine(Widget):
         width = self.size.width
         tail = [entry for entry in self._own if entry[1] in ("help", "quit")]
         head = [entry for entry in self._own if entry not in tail]
-        for navigation in (self._wide, self._narrow):
-            right = _entries([*navigation, *tail])
+        ways = [[*self._wide, *tail], [*self._narrow, *tail], tail[:1]]
+        for way in ways:
+            right = _entries(way)
             left = _entries(head)
             if left.cell_length + right.cell_length + len(_GAP) <= width:
                 break
