@@ -25,6 +25,7 @@ from emojudge.screens.dialogs import HelpScreen
 from emojudge.screens.rate import RateScreen
 from emojudge.screens.results import ResultsScreen
 from emojudge.settings import Settings
+from emojudge.text import visible
 from emojudge.theme import ThemedApp
 
 _FOLLOW_SECONDS = 1.0
@@ -99,7 +100,7 @@ class EmojudgeApp(ThemedApp[None]):
             return
         self.study_is_up = True
         if self._start:
-            self.notify(self.desk.start_ai_judge(), timeout=12, markup=False)
+            self.start_ai_judge()
         warning = await unused_gpu()
         if warning:
             self.notify(warning, severity="warning", timeout=30, markup=False)
@@ -117,6 +118,13 @@ class EmojudgeApp(ThemedApp[None]):
             self._give_up(problem)
         finally:
             self._following = False
+
+    def start_ai_judge(self) -> None:
+        """Begin the ai-judge phase, or say why not."""
+        try:
+            self.desk.start_ai_judge()
+        except EmojudgeError as problem:
+            self.notify(visible(str(problem)), markup=False)
 
     def _give_up(self, problem: EmojudgeError) -> None:
         """End the app; the command line prints the problem when the screen is gone."""

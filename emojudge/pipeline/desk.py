@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.domain import Item
 from emojudge.engine.tasks import LIVE
+from emojudge.errors import EngineError
 from emojudge.pipeline.deploying import replacer_for
 from emojudge.pipeline.estimate import estimate_generation
 from emojudge.pipeline.rating import RaterSession
@@ -47,6 +48,8 @@ class Desk:
         self.session: RaterSession | None = None
         self.replacer: CoreModelReplacer = replacer_for(study.loaded, who=rater)
         self.changing_core = False
+        self.estimate = ""
+        """What the running ai-judge phase was expected to take when it began."""
         self.store_name = study.loaded.shown(self.replacer.layout.root)
 
     async def begin(self) -> None:
@@ -92,14 +95,16 @@ class Desk:
             self.workspace = None
         await self.begin()
 
-    def start_ai_judge(self) -> str:
-        """Begin the ai-judge phase in the background; returns what it will take, or why not."""
+    def start_ai_judge(self) -> None:
+        """Begin the ai-judge phase in the background. Raises EngineError saying why it cannot."""
         if self.workspace is None:
             if self.study.leader is None:
-                return self.study.not_leading_because or "The study is still starting."
-            return "The candidates could not be read; d looks again."
+                raise EngineError(
+                    self.study.not_leading_because or "The study is still being opened."
+                )
+            raise EngineError("The candidates could not be read; look for them again first.")
+        self.estimate = str(estimate_generation(self.study))
         self.workspace.conductor.run_all()
-        return str(estimate_generation(self.study))
 
     # Rating
 

@@ -129,6 +129,8 @@ class CandidatesScreen(StudyScreen):
                     (f" → {unusable.remedy}", "$quiet"),
                 )
             )
+        if status.running and self.desk.estimate:
+            lines += [Content(""), Content.styled(self.desk.estimate, "$quiet")]
         if status.problem:
             lines.append(Content.assemble((f"✗ {visible_line(status.problem)}", "$failed")))
         if not status.leading:
@@ -157,7 +159,8 @@ class CandidatesScreen(StudyScreen):
 
     def action_start(self) -> None:
         """Run the ai-judge phase in the background."""
-        self.notify(self.desk.start_ai_judge(), timeout=12, markup=False)
+        self.guarded(self.desk.start_ai_judge)
+        self.guarded(self.repaint)
 
     def action_pause(self) -> None:
         """Only prepare what raters need."""

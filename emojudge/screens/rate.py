@@ -111,6 +111,7 @@ class RateScreen(StudyScreen):
             told = "something went wrong; the Candidates screen says what"
             self._agreement.note = told if trouble else ""
         texts = self._lockstep.shown([state.text for state in states], time.monotonic())
+        self._agreement.waiting = not any(texts)
         with self.app.batch_update():
             for pane, text in zip(self._panes, texts, strict=False):
                 pane.body.set_text(text)

@@ -22,8 +22,15 @@ class AgreementLine(Widget):
     note: reactive[str] = reactive("")
     """A short message that stands here instead, until the next key."""
 
+    waiting: reactive[bool] = reactive(False)
+    """Whether the responses have not begun to show."""
+
     def render(self) -> Content:
         """One line."""
+        if self.waiting and not self.note:
+            return Content.styled(
+                "the responses are on their way; all panes begin together", "$quiet"
+            )
         if self.note:
             return Content.styled(visible_line(self.note), "bold")
         agreement = self.agreement
