@@ -22,8 +22,9 @@ from emojudge.engine.protocol import Generate, LoadModel
 from emojudge.engine.quantizer import quantize_one
 from emojudge.engine.tasks import Failed, Finished, GenerateTask, ModelSpec, NewText
 from emojudge.errors import EngineError, UsageError
+from emojudge.pipeline.encoders import bundled_encoder
 from emojudge.pipeline.setup import find_demo_model
-from emojudge.pipeline.study import Study, bundled_encoder
+from emojudge.pipeline.study import Study
 from tests.gguf_files import F32, Gguf, string_pair
 from tests.test_cli import PROGRAM, emojudge
 

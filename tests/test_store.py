@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from emojudge.domain import CellFailure
+from emojudge.domain import CellFailure, Draft
 from emojudge.errors import LockHeld, StoreError, StudyTooNew
 from emojudge.store.log import LogFollower, LogWriter, Record
 from emojudge.store.study import StudyStore
-from emojudge.store.tables import FAILURES, STUDY, StudyRecord
+from emojudge.store.tables import DRAFTS, FAILURES, STUDY, StudyRecord
 
 
 def failure(number: int, reason: str = "x") -> CellFailure:
@@ -160,3 +160,20 @@ def test_lines_are_plain_json(tmp_path: Path) -> None:
     LogWriter(tmp_path / "a.log").append(Record("t", "é", {"x": "ü"}))
     line = json.loads((tmp_path / "a.log").read_text())
     assert (line["table"], line["id"], line["doc"]) == ("t", "é", {"x": "ü"})
+
+
+def test_in_a_teams_folder_everything_is_the_groups(tmp_path: Path) -> None:
+    """Set-gid on the study folder means a team; what is made inside is for the group too."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    folder.chmod(0o2770)
+    before = os.umask(0o077)
+    try:
+        store = StudyStore(folder)
+        store.pipeline_writer().put(FAILURES, [failure(1)])
+        store.rater_writer("ana").put(DRAFTS, [Draft(id="i", panes=())])
+    finally:
+        os.umask(before)
+    assert (folder / "ratings").stat().st_mode & 0o7777 == 0o2770
+    for file in ("responses.log", "ratings/ana.log", "pipeline.lock.holder"):
+        assert (folder / file).stat().st_mode & 0o777 == 0o660, file

@@ -62,6 +62,16 @@ class Generation(Frozen):
         """Bytes of its model."""
         return sum(file.size for file in self.manifest.files)
 
+    def missing_files(self) -> list[str]:
+        """Its files that are not there in their full size."""
+        folder = Path(self.folder)
+        return [
+            file.name
+            for file in self.manifest.files
+            if not (folder / file.name).is_file()
+            or (folder / file.name).stat().st_size != file.size
+        ]
+
     def holds(self, files: Iterable[CoreFile | ModelFile]) -> bool:
         """Whether this generation's model is exactly these files."""
         return [one.sha256 for one in self.manifest.files] == [one.sha256 for one in files]

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from emojudge import clock
 from emojudge.candidates.discover import read_model
@@ -24,6 +23,7 @@ from emojudge.deploy.layout import (
     Generation,
     Manifest,
 )
+from emojudge.deploy.own_errors import OwnErrors
 from emojudge.deploy.staging import Progress, shards_of, stage
 from emojudge.domain import Specs
 from emojudge.errors import CandidateError, DeployError, EmojudgeError
@@ -39,36 +39,6 @@ ANY = -1
 
 def _quiet(done: int, total: int) -> None:
     """No progress wanted."""
-
-
-def _missing_files(generation: Generation) -> list[str]:
-    """Files of a generation that are not there in their full size."""
-    folder = Path(generation.folder)
-    return [
-        file.name
-        for file in generation.manifest.files
-        if not (folder / file.name).is_file() or (folder / file.name).stat().st_size != file.size
-    ]
-
-
-class _OwnErrors(contextlib.ContextDecorator):
-    """Turns the system's errors into ours, so that callers have one kind to show."""
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if isinstance(problem, OSError):
-            where = f" ({problem.filename})" if problem.filename else ""
-            raise DeployError(
-                f"The core store cannot be used: {problem.strerror or problem}{where}. Check "
-                "permissions and free space; the core in use is untouched."
-            ) from problem
 
 
 @dataclass(frozen=True)
@@ -118,7 +88,7 @@ class CoreModelReplacer:
 
     # Looking
 
-    @_OwnErrors()
+    @OwnErrors()
     def status(self) -> Status:
         """What is there now. Raises DeployError when the store was tampered with."""
         generations = self.layout.generations()
@@ -131,7 +101,7 @@ class CoreModelReplacer:
             audit=tuple(self.layout.audit()),
         )
 
-    @_OwnErrors()
+    @OwnErrors()
     def list_backups(self) -> list[Backup]:
         """All backups, newest first."""
         return list_backups(self.backup_dir)
@@ -160,7 +130,7 @@ class CoreModelReplacer:
             integrity=True,
         )
 
-    @_OwnErrors()
+    @OwnErrors()
     def validate(self, path: Path) -> tuple[Gate, ...]:
         """The integrity gates that can be seen without copying the model."""
         shards = self._shards(path)
@@ -296,12 +266,12 @@ class CoreModelReplacer:
                 for one in self.layout.generations()
                 if sha256
                 and tuple(file.sha256 for file in one.manifest.files) == sha256
-                and not _missing_files(one)
+                and not one.missing_files()
             ),
             None,
         )
 
-    @_OwnErrors()
+    @OwnErrors()
     def adopt(self, path: Path, name: str, progress: Progress = _quiet) -> Generation:
         """Take over a core that is already in use as the first generation."""
         with self._locked():
@@ -313,7 +283,7 @@ class CoreModelReplacer:
             generation = self._build(Incoming(path=path, name=name), progress)
             return self._commit("adopt", None, generation, None)
 
-    @_OwnErrors()
+    @OwnErrors()
     def replace(
         self,
         incoming: Incoming,
@@ -345,7 +315,7 @@ class CoreModelReplacer:
                 )
             return self._commit("promote", before, generation, force)
 
-    @_OwnErrors()
+    @OwnErrors()
     def backup(self, label: str) -> Backup:
         """Pin the current core under a name of the person's."""
         with self._locked():
@@ -361,7 +331,7 @@ class CoreModelReplacer:
             raise DeployError(f"Generation {number} is not in {self.layout.root} any more.")
         if before is not None and before.number == number:
             raise DeployError(f"Generation {number} is the core already.")
-        missing = _missing_files(target)
+        missing = target.missing_files()
         if missing:
             raise DeployError(
                 f"Generation {number} is not whole: {missing[0]} is missing or cut short. The "
@@ -369,13 +339,13 @@ class CoreModelReplacer:
             )
         return self._commit(action, before, target, None)
 
-    @_OwnErrors()
+    @OwnErrors()
     def restore(self, number: int, *, expected: int | None = ANY) -> Generation:
         """Make an earlier generation current again: a pointer move."""
         with self._locked():
             return self._go_to("restore", number, expected)
 
-    @_OwnErrors()
+    @OwnErrors()
     def restore_backup(self, backup_id: str, *, expected: int | None = ANY) -> Generation:
         """Restore the generation that a backup names."""
         backup = next((one for one in self.list_backups() if one.backup_id == backup_id), None)
@@ -384,7 +354,7 @@ class CoreModelReplacer:
             raise DeployError(f"There is no backup {backup_id!r} in {self.backup_dir}; {known}.")
         return self.restore(backup.generation, expected=expected)
 
-    @_OwnErrors()
+    @OwnErrors()
     def rollback(self, *, expected: int | None = ANY) -> Generation:
         """Go back to the generation that was current before the last change."""
         with self._locked():

@@ -9,6 +9,7 @@ from emojudge.engine.gpu import gpu_present, gpu_warning
 from emojudge.engine.local import WORKER_MODULE
 from emojudge.errors import EngineError
 from emojudge.pipeline.conductor import Conductor
+from emojudge.pipeline.encoders import encoder_name
 from emojudge.pipeline.judging import Judging
 from emojudge.pipeline.responses import Responses, make_executor
 from emojudge.pipeline.study import Study
@@ -32,7 +33,7 @@ class Workspace:
         self.study = study
         self.at_once = at_once
         self.responses = Responses(study, make_executor(study, at_once, modules.worker))
-        self.encoder = Encoder(study.encoder_name(), _ENCODER_THREADS, modules.encoder)
+        self.encoder = Encoder(encoder_name(study.loaded), _ENCODER_THREADS, modules.encoder)
         self.judging = Judging(study, self.encoder)
         self.conductor = Conductor(study, self.responses, self.judging)
 
