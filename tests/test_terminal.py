@@ -200,7 +200,7 @@ def test_in_tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         wait_for("against which likeness is measured")
         run("send-keys", "F5")
-        wait_for("none yet: p makes the chosen")
+        wait_for("none yet: promote makes the chosen candidate the first one")
         run("send-keys", "Tab")
         wait_for("against which likeness is measured")
         run("send-keys", "F1")

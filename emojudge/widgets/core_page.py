@@ -50,10 +50,13 @@ class CorePage:
         core = self.status.current
         if core is None:
             advice = (
-                "none yet: promote makes the chosen candidate the first one; one in use is taken "
-                "over with `emojudge deploy adopt PATH`"
+                "none yet: promote makes the chosen candidate the first one,",
+                "`emojudge deploy adopt PATH` takes over one that is in use",
             )
-            return self._row("core now", (advice, "$quiet"))
+            return Content("\n").join(
+                self._row("" if line else "core now", (text, "$quiet"))
+                for line, text in enumerate(advice)
+            )
         entries = reversed(self.status.audit)
         entry = next((one for one in entries if one.after == core.number), None)
         since = f" · since {entry.time[:16].replace('T', ' ')}, by {entry.who}" if entry else ""

@@ -33,7 +33,7 @@ class KeyLine(Widget):
         width = self.size.width
         tail = [entry for entry in self._own if entry[1] in ("help", "quit")]
         head = [entry for entry in self._own if entry not in tail]
-        ways = [[*self._wide, *tail], [*self._narrow, *tail], tail[:1]]
+        ways = [[*self._wide, *tail], [*self._narrow, *tail], [*self._narrow, *tail[:1]], tail[:1]]
         for way in ways:
             right = _entries(way)
             left = _entries(head)
