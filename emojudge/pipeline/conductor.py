@@ -35,11 +35,6 @@ class Conductor:
         self._task: asyncio.Task[None] | None = None
         self._warm_up: asyncio.Task[None] | None = None
 
-    @property
-    def running_all(self) -> bool:
-        """Whether the whole ai-judge phase is being worked through."""
-        return self._all
-
     def want(self, prompts: Sequence[Prompt]) -> None:
         """Prepare these prompts next, in this order."""
         self._wanted = list(prompts)

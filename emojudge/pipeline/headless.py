@@ -82,13 +82,14 @@ class HeadlessRun:
         Raises EngineError when no candidate could answer anything.
         """
         study = self.study
-        _LOG.info("%s", estimate_generation(study))
+        estimate = estimate_generation(study)
+        _LOG.info("%s", estimate)
         # One model at a time: each is loaded once and has all cores to itself.
         at_once = min(models_at_once(study), study.config.performance_config.parallel_models or 1)
         workspace = Workspace(study, at_once, self._modules)
         warm_up: asyncio.Task[None] | None = None
         try:
-            if any(self._missing(one) for one in study.discovery.candidates):
+            if estimate.cells:
                 warm_up = asyncio.create_task(workspace.encoder.warm_up())
             for candidate in study.discovery.candidates:
                 await self._generate(workspace, candidate)
@@ -110,14 +111,6 @@ class HeadlessRun:
 
     def _judged(self) -> int:
         return len(self.study.view().judgements)
-
-    def _missing(self, candidate: Candidate) -> bool:
-        study = self.study
-        return any(
-            study.stored(cell) is None
-            for prompt in study.discovery.prompts
-            for cell in study.cells(candidate, prompt)
-        )
 
     async def _generate(self, workspace: Workspace, candidate: Candidate) -> None:
         study, responses = self.study, workspace.responses

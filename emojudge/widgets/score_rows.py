@@ -9,7 +9,7 @@ from textual.widget import Widget
 from emojudge.domain import Criterion, PaneScores
 
 _LABEL_WIDTH = max(len(criterion.label) for criterion in Criterion)
-_WORST, _BEST = 1, 5
+_BEST = 5
 
 
 def dots(score: int | None) -> str:
