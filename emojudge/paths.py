@@ -42,12 +42,19 @@ def is_shared(folder: Path) -> bool:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make ``folder`` 0700, or 2770 inside a team's folder. Raises OSError."""
-    if folder.exists():
-        return
-    folder.mkdir(parents=True, mode=0o700)
-    if is_shared(folder.parent):
-        folder.chmod(0o2770)
+    """Make ``folder`` 0700, or 2770 inside a team's folder. Raises OSError.
+
+    Several processes may make the same one at once: whoever makes it sets its mode.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    else:
+        if is_shared(folder.parent):
+            folder.chmod(0o2770)
 
 
 def share_with_team(file: Path) -> None:

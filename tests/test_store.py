@@ -5,12 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from emojudge.domain import CellFailure, Draft
 from emojudge.errors import LockHeld, StoreError, StudyTooNew
+from emojudge.paths import make_private_folder
 from emojudge.store.log import LogFollower, LogWriter, Record
 from emojudge.store.study import StudyStore
 from emojudge.store.tables import DRAFTS, FAILURES, STUDY, StudyRecord
@@ -160,6 +163,24 @@ def test_lines_are_plain_json(tmp_path: Path) -> None:
     LogWriter(tmp_path / "a.log").append(Record("t", "é", {"x": "ü"}))
     line = json.loads((tmp_path / "a.log").read_text())
     assert (line["table"], line["id"], line["doc"]) == ("t", "é", {"x": "ü"})
+
+
+def test_many_may_make_the_same_folder_at_once(tmp_path: Path) -> None:
+    """Eight raters start together, and each makes the ratings folder if it is missing."""
+    together = threading.Barrier(8)
+
+    def make(folder: Path) -> None:
+        together.wait()
+        make_private_folder(folder)
+
+    with ThreadPoolExecutor(8) as raters:
+        for round_number in range(50):
+            folder = tmp_path / f"study{round_number}" / "ratings"
+            list(raters.map(make, [folder] * 8))
+            assert folder.stat().st_mode & 0o7777 == 0o700
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        make_private_folder(tmp_path / "file")
 
 
 def test_in_a_teams_folder_everything_is_the_groups(tmp_path: Path) -> None:
