@@ -282,7 +282,7 @@ def test_the_protocol_round_trips() -> None:
         decode_event(encode(command))
 
 
-SYSTEM = (Message(role="system", content="be kind"), Message(role="user", content="hi"))
+SYSTEM_TURNS = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"}]
 NO_SYSTEM = (
     "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}"
     "{% endif %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<bot>"
@@ -291,7 +291,7 @@ NO_SYSTEM = (
 
 
 def test_a_template_without_system_role_gets_it_in_the_first_user_turn() -> None:
-    rendered = chat_template.render(NO_SYSTEM, SYSTEM, "<s>", "</s>")
+    rendered = chat_template.render(NO_SYSTEM, SYSTEM_TURNS, "<s>", "</s>")
     assert rendered == "<user>be kind\n\nhi<bot>"
 
 
@@ -308,7 +308,7 @@ def test_a_template_without_system_role_gets_it_in_the_first_user_turn() -> None
 )
 def test_a_template_that_fails_or_attacks_is_an_error_of_ours(template: str) -> None:
     with pytest.raises(EngineError, match="chat template cannot render"):
-        chat_template.render(template, SYSTEM, "", "")
+        chat_template.render(template, SYSTEM_TURNS, "", "")
 
 
 async def test_an_unused_gpu_is_told_with_the_command_that_mends_it(tmp_path: Path) -> None:

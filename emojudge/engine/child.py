@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import sys
@@ -22,11 +23,11 @@ class Channel:
     in the middle of a long native call, so that no child outlives the app.
     """
 
-    def __init__(self, urgent: Callable[[Command], bool] = lambda command: False) -> None:
-        """``urgent`` sees each command on the reader thread; returning True consumes it."""
+    def __init__(self, notice: Callable[[Command], None] = lambda command: None) -> None:
+        """``notice`` sees each command on the reader's thread, before it is taken."""
         self._out: BinaryIO = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
-        self._urgent = urgent
+        self._notice = notice
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
@@ -37,13 +38,23 @@ class Channel:
             except EngineError as problem:
                 print(problem, file=sys.stderr, flush=True)
                 continue
-            if not self._urgent(command):
-                self._commands.put(command)
+            self._notice(command)
+            self._commands.put(command)
         os._exit(0)
 
     def next_command(self) -> Command:
         """Wait for the next command."""
         return self._commands.get()
+
+    def take(self, *, wait_seconds: float | None) -> list[Command]:
+        """All commands that have come, after waiting for the first; None waits for ever."""
+        taken = []
+        with contextlib.suppress(queue.Empty):
+            if wait_seconds is None or wait_seconds > 0:
+                taken.append(self._commands.get(timeout=wait_seconds))
+            while True:
+                taken.append(self._commands.get_nowait())
+        return taken
 
     def send(self, event: Frozen) -> None:
         """Send one event; a parent that is gone ends the process."""

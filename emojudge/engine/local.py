@@ -4,37 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import logging
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 from emojudge.engine.process import WorkerProcess
 from emojudge.engine.protocol import (
     Cancel,
-    Generate,
+    Compared,
+    Event,
     Generated,
+    Hold,
     LoadModel,
+    LogLikelihoods,
     ModelReady,
+    PerplexityMeasured,
+    Prioritise,
+    Recorded,
+    Scored,
+    TaskBegan,
     TaskFailed,
     TextFrame,
 )
 from emojudge.engine.tasks import (
+    LIVE,
     Failed,
+    Figures,
     Finished,
-    GenerateTask,
     ModelSpec,
+    ModelTask,
     NewText,
     Started,
     TaskEvent,
 )
+from emojudge.engine.tickets import Slot, Ticket
 from emojudge.errors import EngineError, WorkerDied
 
 _LOG = logging.getLogger(__name__)
 WORKER_MODULE = "emojudge.engine.worker"
 _LOAD_DEADLINE = 600.0
-_ATTEMPTS = 2
 _GRACE_SECONDS = 10.0
+_MOST_DEATHS_IN_A_ROW = 16
+_AHEAD = 2
+"""Tasks that a worker has at once, in batch widths: as many again wait there, so that a freed
+place is taken at once and in the same order whatever this process is busy with."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,7 @@ class WorkerOptions:
     """How workers load models; see ``performance_config``."""
 
     threads: int
+    batch_width: int = 1
     context_length: int | None = None
     gpu_layers: int | None = None
     main_gpu: int = 0
@@ -49,116 +64,128 @@ class WorkerOptions:
     module: str = WORKER_MODULE
 
 
-@dataclass
-class _Ticket:
-    """A queued task and the way back to who asked."""
-
-    task: GenerateTask
-    priority: int
-    events: asyncio.Queue[TaskEvent] = field(default_factory=asyncio.Queue)
-    cancelled: bool = False
-
-    def __lt__(self, other: _Ticket) -> bool:
-        return (self.priority, self.task.order) < (other.priority, other.task.order)
-
-
-class _Slot:
-    """One model: its queue, and its worker while it is loaded."""
-
-    def __init__(self, model: ModelSpec) -> None:
-        self.model = model
-        self.queue: list[_Ticket] = []
-        self.process: WorkerProcess | None = None
-        self.load_seconds = 0.0
-        self.runner: asyncio.Task[None] | None = None
-        self.current: _Ticket | None = None
-
-    def more_urgent_than(self, other: _Slot) -> bool:
-        """Whether this slot's next task has a better priority; order alone changes no model."""
-        if not self.queue:
-            return False
-        return not other.queue or self.queue[0].priority < other.queue[0].priority
-
-
 class LocalExecutor:
     """Runs tasks on this machine, at most ``capacity`` models at once.
 
-    A worker that dies costs one retried task: the task is tried once more on a fresh worker and
-    then reported as failed; tasks of a model that does not load all fail with the same reason.
+    Each model's tasks run in batches in its own worker process. A worker that dies costs one
+    retry of what it was working on. While a text that somebody looks at is generated, workers
+    hold all others, so that panes share the machine between themselves only.
     """
 
     def __init__(self, capacity: int, options: WorkerOptions) -> None:
         self._capacity = capacity
         self._options = options
-        self._slots: dict[str, _Slot] = {}
-        self._loaded: list[_Slot] = []
-        self._waiting: list[_Slot] = []
+        self._slots: dict[str, Slot] = {}
+        self._loaded: list[Slot] = []
+        self._waiting: list[Slot] = []
         self._room = asyncio.Condition()
         self._closed = False
+        self._errands: set[asyncio.Task[None]] = set()
 
-    async def submit(self, task: GenerateTask) -> AsyncGenerator[TaskEvent, None]:
-        """Queue a task; iterate its events up to Finished or Failed. Closing cancels it."""
+    # What is asked
+
+    async def submit(self, task: ModelTask) -> AsyncGenerator[TaskEvent, None]:
+        """Queue a task; iterate its events up to the last one. Closing cancels it."""
         if self._closed:
             raise EngineError("The engine has been stopped.")
-        slot = self._slots.setdefault(task.model.key, _Slot(task.model))
-        ticket = _Ticket(task, task.priority)
-        heapq.heappush(slot.queue, ticket)
+        slot = self._slots.setdefault(task.model.key, Slot(task.model))
+        ticket = Ticket(task, task.priority)
+        slot.add(ticket)
         if slot.runner is None or slot.runner.done():
             slot.runner = asyncio.create_task(self._run(slot), name=f"runner {task.model.name}")
+        self._tell_workers(slot, live=task.priority <= LIVE)
         try:
             while True:
-                event = await ticket.events.get()
+                event = await ticket.next_event()
                 yield event
-                if isinstance(event, Finished | Failed):
+                if isinstance(event, Finished | Figures | Failed):
                     return
         finally:
             await self._withdraw(slot, ticket)
 
-    def prioritise(self, task: GenerateTask, priority: int) -> None:
-        """Let a queued task go earlier; one that is running or over is left as it is."""
+    def prioritise(self, task: ModelTask, priority: int) -> None:
+        """Let a task go earlier that is queued, or make one urgent that is being worked on."""
         slot = self._slots.get(task.model.key)
-        for ticket in slot.queue if slot else []:
-            if ticket.task is task:
-                ticket.priority = min(ticket.priority, priority)
-        if slot is not None:
-            heapq.heapify(slot.queue)
+        for ticket in slot.tickets() if slot else []:
+            if slot is not None and ticket.task is task:
+                slot.raise_priority(ticket, priority)
+                self._tell_workers(slot, live=priority <= LIVE)
 
-    async def _withdraw(self, slot: _Slot, ticket: _Ticket) -> None:
+    async def _withdraw(self, slot: Slot, ticket: Ticket) -> None:
         """Forget a ticket; if it is being worked on, tell the worker to stop."""
-        ticket.cancelled = True
-        if ticket in slot.queue:
-            slot.queue.remove(ticket)
-            heapq.heapify(slot.queue)
-            async with self._room:
-                self._room.notify_all()
-        elif slot.current is ticket and slot.process is not None:
+        if slot.withdraw(ticket) and slot.process is not None:
             with contextlib.suppress(WorkerDied):
                 await slot.process.send(Cancel(id=ticket.task.id))
+        self._tell_workers(slot, live=ticket.priority <= LIVE)
+        async with self._room:
+            self._room.notify_all()
 
-    async def _run(self, slot: _Slot) -> None:
-        """Work off one model's queue, giving way to more urgent models when capacity is short."""
-        while slot.queue:
+    # What workers are told
+
+    def _tell_workers(self, slot: Slot, *, live: bool) -> None:
+        """Send what is new to a model's worker; what people look at concerns all of them."""
+        for one in self._slots.values() if live else (slot,):
+            if one.ready:
+                errand = asyncio.create_task(self._feed(one), name=f"feed {one.model.name}")
+                self._errands.add(errand)
+                errand.add_done_callback(self._errands.discard)
+
+    @property
+    def _somebody_looks(self) -> bool:
+        return any(slot.has_live for slot in self._slots.values())
+
+    async def _feed(self, slot: Slot) -> None:
+        """Tell a worker what to hold and what is urgent, and keep it supplied with tasks."""
+        async with slot.feeding:
+            process = slot.process
+            if process is None or not slot.ready:
+                return
+            # A death is noticed, and dealt with, where the worker's events are read.
+            with contextlib.suppress(WorkerDied):
+                while slot.promoted:
+                    await process.send(Prioritise(id=slot.promoted.pop(0)))
+                if self._somebody_looks != slot.held:
+                    slot.held = not slot.held
+                    await process.send(Hold(held=slot.held))
+                if self._should_drain(slot):
+                    return
+                window = _AHEAD * self._options.batch_width
+                while (ticket := slot.next_to_send(window)) is not None:
+                    await process.send(ticket.task.command(urgent=ticket.priority <= LIVE))
+
+    # Models come and go
+
+    async def _run(self, slot: Slot) -> None:
+        """Work off one model's tasks, giving way to more urgent models when capacity is short."""
+        while slot.has_work:
             await self._make_room(slot)
-            if not slot.queue:
+            if not slot.has_work:
                 break
-            ticket = heapq.heappop(slot.queue)
-            slot.current = ticket
             try:
-                await self._attempt(slot, ticket)
+                await self._serve(slot)
+            except WorkerDied as death:
+                slot.forget_process()
+                self._after_death(slot, death)
+            except EngineError as refusal:
+                slot.fail_all(str(refusal))
             except Exception as problem:  # noqa: BLE001 - reported, logged, and not ours to stop at
-                # Whoever waits for this ticket must hear of it, whatever went wrong.
+                # Whoever waits must hear of it, whatever went wrong.
                 _LOG.exception("unexpected while running %s", slot.model.name)
-                ticket.events.put_nowait(Failed(reason=f"{type(problem).__name__}: {problem}"))
-            finally:
-                slot.current = None
+                slot.fail_all(f"{type(problem).__name__}: {problem}")
             async with self._room:
                 self._room.notify_all()
 
-    async def _make_room(self, slot: _Slot) -> None:
-        """Wait until this slot may be loaded; returns early when its queue was emptied.
+    def _after_death(self, slot: Slot, death: WorkerDied) -> None:
+        slot.deaths += 1
+        suspected = sum(one.began for one in slot.running.values())
+        _LOG.warning("%s It was working on %d texts.", death, suspected)
+        slot.after_death(str(death))
+        while_loading = not suspected and slot.deaths > 1
+        if while_loading or slot.deaths >= _MOST_DEATHS_IN_A_ROW:
+            slot.fail_all(f"{death} It ended {slot.deaths} times in a row; given up.")
 
-        A slot that is loaded gives way between its tasks when a more urgent one waits.
-        """
+    async def _make_room(self, slot: Slot) -> None:
+        """Wait until this model may be loaded; returns early when its work was withdrawn."""
         async with self._room:
             if slot in self._loaded:
                 self._loaded.remove(slot)
@@ -169,17 +196,17 @@ class LocalExecutor:
                 self._room.notify_all()
             self._waiting.append(slot)
             try:
-                while slot.queue and not await self._enter(slot):
+                while slot.has_work and not await self._enter(slot):
                     await self._room.wait()
             finally:
                 self._waiting.remove(slot)
 
-    async def _enter(self, slot: _Slot) -> bool:
-        """Load this slot's place if it is its turn, unloading an idle model if need be."""
+    async def _enter(self, slot: Slot) -> bool:
+        """Take a place if it is this model's turn, unloading an idle one if need be."""
         if any(one.more_urgent_than(slot) for one in self._waiting if one is not slot):
             return False
         if len(self._loaded) >= self._capacity:
-            idle = [one for one in self._loaded if one.current is None and not one.queue]
+            idle = [one for one in self._loaded if not one.has_work]
             if not idle:
                 return False
             self._loaded.remove(idle[0])
@@ -187,23 +214,25 @@ class LocalExecutor:
         self._loaded.append(slot)
         return True
 
-    async def _unload(self, slot: _Slot) -> None:
-        if slot.process is not None:
-            await slot.process.close()
-            slot.process = None
+    async def _unload(self, slot: Slot) -> None:
+        process = slot.forget_process()
+        if process is not None:
+            await process.close()
 
-    async def _load(self, slot: _Slot) -> WorkerProcess:
+    async def _load(self, slot: Slot) -> WorkerProcess:
         """Start a worker and load the model. Raises EngineError."""
-        if slot.process is not None:
+        if slot.process is not None and slot.ready:
             return slot.process
         model, options = slot.model, self._options
+        _check_unchanged(model)
         process = await WorkerProcess.start(options.module, f"the worker of {model.name}")
         slot.process = process
         await process.send(
             LoadModel(
                 path=str(model.path),
+                batch_width=options.batch_width,
                 threads=options.threads,
-                context_length=options.context_length or model.context_length,
+                context_length=options.context_length,
                 gpu_layers=options.gpu_layers,
                 main_gpu=options.main_gpu,
                 tensor_split=options.tensor_split,
@@ -211,73 +240,103 @@ class LocalExecutor:
             )
         )
         event = await process.receive(_LOAD_DEADLINE)
-        if isinstance(event, ModelReady):
-            slot.load_seconds = event.load_seconds
-            _LOG.info("loaded %s in %.2f s", model.name, event.load_seconds)
-            return process
-        await self._unload(slot)
-        reason = event.reason if isinstance(event, TaskFailed) else f"it answered {event}"
-        raise EngineError(f"{model.name} could not be loaded: {reason}")
+        if not isinstance(event, ModelReady):
+            await self._unload(slot)
+            reason = event.reason if isinstance(event, TaskFailed) else f"it answered {event}"
+            raise EngineError(f"{model.name} could not be loaded: {reason}")
+        try:
+            _check_unchanged(model)
+        except EngineError:
+            await self._unload(slot)
+            raise
+        slot.load_seconds = event.load_seconds
+        slot.ready = True
+        _LOG.info("loaded %s in %.2f s (%s)", model.name, event.load_seconds, event.load_mode)
+        return process
 
-    async def _attempt(self, slot: _Slot, ticket: _Ticket) -> None:
-        for attempt in range(1, _ATTEMPTS + 1):
-            if ticket.cancelled:
-                return
-            try:
-                process = await self._load(slot)
-                ticket.events.put_nowait(Started(attempt=attempt, load_seconds=slot.load_seconds))
-                ticket.events.put_nowait(await self._converse(process, ticket))
-                return
-            except WorkerDied as death:
-                slot.process = None
-                _LOG.warning("%s (attempt %d of %d)", death, attempt, _ATTEMPTS)
-                problem: EngineError = death
-            except EngineError as refusal:
-                ticket.events.put_nowait(Failed(reason=str(refusal)))
-                return
-        ticket.events.put_nowait(Failed(reason=str(problem)))
+    # A loaded model works
 
-    async def _converse(self, process: WorkerProcess, ticket: _Ticket) -> TaskEvent:
-        """Send the task and pass its events on; returns the last one."""
-        task = ticket.task
-        await process.send(
-            Generate(
-                id=task.id,
-                messages=task.messages,
-                sampling=task.sampling,
-                seed=task.seed,
-                deadline_seconds=task.deadline_seconds,
-            )
-        )
-        while True:
-            event = await process.receive(task.deadline_seconds + _GRACE_SECONDS)
-            if isinstance(event, TextFrame):
+    def _should_drain(self, slot: Slot) -> bool:
+        """Whether a model that waits has more urgent work than this one."""
+        return any(one.more_urgent_than(slot) for one in self._waiting)
+
+    async def _serve(self, slot: Slot) -> None:
+        """Feed the worker and pass its events on, until there is no work or it must give way."""
+        process = await self._load(slot)
+        await self._feed(slot)
+        while slot.running:
+            deadline = max(one.task.deadline_seconds for one in slot.running.values())
+            await self._dispatch(slot, await process.receive(deadline + _GRACE_SECONDS))
+            if self._should_drain(slot) and any(one.has_live for one in self._waiting):
+                # Somebody waits in front of a pane: what runs here is begun again later.
+                slot.take_back()
+                await self._unload(slot)
+                return
+            await self._feed(slot)
+
+    async def _dispatch(self, slot: Slot, event: Event) -> None:
+        """Pass a worker's event on to who asked. Raises WorkerDied when nobody did."""
+        match event:
+            case TextFrame():
                 for delta in event.deltas:
-                    if delta.id == task.id:
-                        ticket.events.put_nowait(NewText(text=delta.text))
-            elif isinstance(event, Generated) and event.id == task.id:
-                return Finished(result=event)
-            elif isinstance(event, TaskFailed) and event.id == task.id:
-                return Failed(reason=event.reason)
-            else:
-                await process.kill()
-                raise WorkerDied(
-                    f"{process.name} answered something else than asked.", process.last_words
-                )
+                    ticket = slot.running.get(delta.id)
+                    if ticket is not None and delta.text:
+                        ticket.put(NewText(text=delta.text, tokens=delta.tokens))
+                return
+            case TaskBegan():
+                ticket = slot.running.get(event.id)
+                if ticket is not None:
+                    ticket.began = True
+                    ticket.put(Started(attempt=ticket.crashes + 1, load_seconds=slot.load_seconds))
+                    return
+            case Generated():
+                ticket = slot.running.pop(event.id, None)
+                if ticket is not None:
+                    slot.deaths = 0
+                    ticket.put(Finished(result=event))
+                    return
+            case Scored() | LogLikelihoods() | PerplexityMeasured() | Recorded() | Compared():
+                ticket = slot.running.pop(event.id, None)
+                if ticket is not None:
+                    slot.deaths = 0
+                    ticket.put(Figures(result=event))
+                    return
+            case TaskFailed():
+                ticket = slot.running.pop(event.id or "", None)
+                if ticket is not None:
+                    ticket.put(Failed(reason=event.reason))
+                    return
+        process = slot.process
+        assert process is not None
+        await process.kill()
+        raise WorkerDied(f"{process.name} answered something else than asked.", process.last_words)
 
     async def close(self) -> None:
         """Stop all workers; open tasks fail."""
         self._closed = True
         runners = [slot.runner for slot in self._slots.values() if slot.runner is not None]
-        for runner in runners:
-            runner.cancel()
-        await asyncio.gather(*runners, return_exceptions=True)
-        await asyncio.gather(
-            *(slot.process.kill() for slot in self._slots.values() if slot.process is not None)
-        )
+        for task in (*runners, *self._errands):
+            task.cancel()
+        await asyncio.gather(*runners, *self._errands, return_exceptions=True)
+        processes = [slot.forget_process() for slot in self._slots.values()]
+        await asyncio.gather(*(process.kill() for process in processes if process is not None))
         for slot in self._slots.values():
-            for ticket in [*slot.queue, *([slot.current] if slot.current else [])]:
-                ticket.events.put_nowait(Failed(reason="the engine was stopped"))
-            slot.process = None
-            slot.queue.clear()
+            slot.fail_all("the engine was stopped")
         self._loaded.clear()
+
+
+def _check_unchanged(model: ModelSpec) -> None:
+    """Refuse a model whose files are not those that were hashed. Raises EngineError."""
+    for file in model.files:
+        try:
+            now = Path(file.path).stat()
+        except OSError as problem:
+            raise EngineError(
+                f"{model.name} cannot be read: {file.path}: {problem.strerror}. Put the file back, "
+                "or run `emojudge run --phase discover` again."
+            ) from problem
+        if (now.st_size, now.st_mtime_ns, now.st_ino) != (file.size, file.mtime_ns, file.inode):
+            raise EngineError(
+                f"{file.path} is not the file that was hashed: it was replaced or changed since. "
+                "Run `emojudge run --phase discover` again, so that results name what they are of."
+            )

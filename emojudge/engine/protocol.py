@@ -20,10 +20,15 @@ FRAME_SECONDS = 0.08
 
 
 class LoadModel(Frozen):
-    """Load one GGUF; answered by ModelReady or TaskFailed. ``template`` None: the file's own."""
+    """Load one GGUF; answered by ModelReady or TaskFailed. ``template`` None: the file's own.
+
+    ``batch_width`` sequences decode together. ``context_length`` bounds each of them, in tokens;
+    None means what the model was made for. Memory is taken for the longest prompt, not for this.
+    """
 
     kind: Literal["load"] = "load"
     path: str
+    batch_width: int = 1
     context_length: int | None = None
     threads: int
     gpu_layers: int | None = None
@@ -33,7 +38,10 @@ class LoadModel(Frozen):
 
 
 class Generate(Frozen):
-    """Answer a conversation; followed by TextFrames, then Generated or TaskFailed."""
+    """Answer a conversation; followed by TaskBegan, TextFrames, then Generated or TaskFailed.
+
+    While there are ``urgent`` ones, the others wait.
+    """
 
     kind: Literal["generate"] = "generate"
     id: str
@@ -41,13 +49,92 @@ class Generate(Frozen):
     sampling: Sampling
     seed: int
     deadline_seconds: float
+    urgent: bool = False
 
 
 class Cancel(Frozen):
-    """Stop a task; it is answered by TaskFailed with ``cancelled``."""
+    """Stop a task; it is answered by TaskFailed with ``cancelled``, unless it is over already."""
 
     kind: Literal["cancel"] = "cancel"
     id: str
+
+
+class Prioritise(Frozen):
+    """Make a text urgent that was sent as one that is not."""
+
+    kind: Literal["prioritise"] = "prioritise"
+    id: str
+
+
+class Hold(Frozen):
+    """Work on nothing but urgent texts until told otherwise; another model needs the machine."""
+
+    kind: Literal["hold"] = "hold"
+    held: bool
+
+
+class Score(Frozen):
+    """Read off probabilities without generating; answered by Scored or TaskFailed.
+
+    The conversation and ``begin`` (how the answer starts) are evaluated once, and only from where
+    they differ from the last call's; each suffix branches from there. ``options`` are texts of
+    one token each.
+    """
+
+    kind: Literal["score"] = "score"
+    id: str
+    messages: tuple[Message, ...]
+    begin: str = ""
+    suffixes: tuple[str, ...] = Field(min_length=1)
+    options: tuple[str, ...] = Field(min_length=1)
+
+
+class GivenText(Frozen):
+    """A text as the answer to a conversation."""
+
+    messages: tuple[Message, ...]
+    text: str
+
+
+class LogLikelihood(Frozen):
+    """How probable given texts are, token by token; answered by LogLikelihoods or TaskFailed."""
+
+    kind: Literal["log_likelihood"] = "log_likelihood"
+    id: str
+    texts: tuple[GivenText, ...]
+
+
+class Perplexity(Frozen):
+    """Perplexity of a plain text as llama-perplexity has it; answered by PerplexityMeasured."""
+
+    kind: Literal["perplexity"] = "perplexity"
+    id: str
+    text: str
+    chunk_tokens: int = Field(default=512, ge=8)
+    most_chunks: int = Field(default=64, ge=1)
+
+
+class RecordReference(Frozen):
+    """Keep this model's predictions at a seeded sample of positions; answered by Recorded."""
+
+    kind: Literal["record_reference"] = "record_reference"
+    id: str
+    texts: tuple[GivenText, ...]
+    folder: str
+    most_positions: int = Field(default=4096, ge=1, le=4096)
+    seed: int
+
+
+class CompareReference(Frozen):
+    """Compare this model's predictions with recorded ones; answered by Compared."""
+
+    kind: Literal["compare_reference"] = "compare_reference"
+    id: str
+    texts: tuple[GivenText, ...]
+    folder: str
+
+
+Measurement = Score | LogLikelihood | Perplexity | RecordReference | CompareReference
 
 
 class LoadEncoder(Frozen):
@@ -78,17 +165,34 @@ class Quantize(Frozen):
 
 
 Command = Annotated[
-    LoadModel | Generate | Cancel | LoadEncoder | Embed | Quantize, Field(discriminator="kind")
+    LoadModel
+    | Generate
+    | Cancel
+    | Prioritise
+    | Hold
+    | Measurement
+    | LoadEncoder
+    | Embed
+    | Quantize,
+    Field(discriminator="kind"),
 ]
 
 
 class ModelReady(Frozen):
-    """The model answers from now on."""
+    """The model answers from now on. ``context_length`` is the most tokens of one sequence."""
 
     event: Literal["model_ready"] = "model_ready"
     context_length: int
     load_seconds: float
+    load_mode: str
     gpu_offload: bool
+
+
+class TaskBegan(Frozen):
+    """A task is being worked on from now; what ends the worker may be its doing."""
+
+    event: Literal["began"] = "began"
+    id: str
 
 
 class TextDelta(Frozen):
@@ -96,10 +200,11 @@ class TextDelta(Frozen):
 
     id: str
     text: str
+    tokens: int = 0
 
 
 class TextFrame(Frozen):
-    """The deltas since the last frame."""
+    """The deltas since the last frame; without any it says that the worker lives."""
 
     event: Literal["frame"] = "frame"
     deltas: tuple[TextDelta, ...]
@@ -117,6 +222,70 @@ class Generated(Frozen):
     first_token_seconds: float
     seconds: float
     rendered_sha256: str
+    batch_width: int = 1
+
+
+class Scored(Frozen):
+    """Natural log-probabilities, a row per suffix and a column per option."""
+
+    event: Literal["scored"] = "scored"
+    id: str
+    log_probs: tuple[tuple[float, ...], ...]
+    prefix_tokens: int
+    reused_tokens: int
+
+
+class TokenLikelihood(Frozen):
+    """``total`` is the natural log-likelihood of a text of ``tokens`` tokens."""
+
+    tokens: int
+    total: float
+
+
+class LogLikelihoods(Frozen):
+    """In the order of the texts."""
+
+    event: Literal["log_likelihoods"] = "log_likelihoods"
+    id: str
+    texts: tuple[TokenLikelihood, ...]
+
+
+class PerplexityMeasured(Frozen):
+    """Perplexity over ``positions`` predicted tokens, with its standard error."""
+
+    event: Literal["perplexity_measured"] = "perplexity_measured"
+    id: str
+    perplexity: float
+    standard_error: float
+    positions: int
+    chunks: int
+
+
+class Recorded(Frozen):
+    """The reference is on disk."""
+
+    event: Literal["recorded"] = "recorded"
+    id: str
+    bytes: int
+
+
+class Compared(Frozen):
+    """KL divergence from the reference in nats, agreement of the top token over all positions.
+
+    ``first_divergence`` has, per text, the first token at which the two would choose differently.
+    """
+
+    event: Literal["compared"] = "compared"
+    id: str
+    mean_kl: float
+    standard_error: float
+    positions: int
+    same_top: float
+    all_positions: int
+    first_divergence: tuple[int | None, ...]
+
+
+Measured = Scored | LogLikelihoods | PerplexityMeasured | Recorded | Compared
 
 
 class TaskFailed(Frozen):
@@ -174,8 +343,10 @@ class Quantized(Frozen):
 
 Event = Annotated[
     ModelReady
+    | TaskBegan
     | TextFrame
     | Generated
+    | Measured
     | TaskFailed
     | EncoderReady
     | Embedded

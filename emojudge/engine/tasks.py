@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from emojudge.domain import Frozen, Message, Sampling
-from emojudge.engine.protocol import Generated
+from emojudge.domain import Frozen, Message, ModelFile, Sampling
+from emojudge.engine.protocol import Generate, Generated, Measured, Measurement
 
 LIVE = 0
+"""Somebody is looking at it."""
+
+PREFETCH = 5
+"""Somebody will look at it next."""
+
 BACKGROUND = 10
 _sequence = itertools.count()
 
@@ -20,7 +25,7 @@ _sequence = itertools.count()
 class ModelSpec:
     """A model to load: ``key`` (its sha256) identifies it, ``template`` None means its own.
 
-    ``context_length`` is what to load it with, in tokens; None leaves it to the worker.
+    ``files`` are the files as they were hashed; a model whose files have changed since is refused.
     """
 
     key: str
@@ -28,20 +33,17 @@ class ModelSpec:
     path: Path
     size: int
     template: str | None = None
-    context_length: int | None = None
+    files: tuple[ModelFile, ...] = ()
 
 
-@dataclass(frozen=True, order=True)
-class GenerateTask:
-    """One conversation to answer. Lower priority values go first, then submission order."""
+@dataclass(frozen=True)
+class ModelTask:
+    """Something one model is to do. Lower priorities go first, then the order of making."""
 
     priority: int
+    model: ModelSpec
+    deadline_seconds: float
     order: int = field(init=False)
-    model: ModelSpec = field(compare=False)
-    messages: tuple[Message, ...] = field(compare=False)
-    sampling: Sampling = field(compare=False)
-    seed: int = field(compare=False)
-    deadline_seconds: float = field(compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", next(_sequence))
@@ -50,6 +52,41 @@ class GenerateTask:
     def id(self) -> str:
         """Unique in this process, so that a late answer is never taken for another task's."""
         return f"task-{self.order}"
+
+    def command(self, *, urgent: bool) -> Generate | Measurement:
+        """What to tell the worker."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class GenerateTask(ModelTask):
+    """One conversation to answer."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    seed: int
+
+    def command(self, *, urgent: bool) -> Generate:
+        """The command that generates it."""
+        return Generate(
+            id=self.id,
+            messages=self.messages,
+            sampling=self.sampling,
+            seed=self.seed,
+            deadline_seconds=self.deadline_seconds,
+            urgent=urgent,
+        )
+
+
+@dataclass(frozen=True)
+class MeasureTask(ModelTask):
+    """Figures to read off a model; the measurement's own id is replaced by the task's."""
+
+    measurement: Measurement
+
+    def command(self, *, urgent: bool) -> Measurement:
+        """The measurement under this task's id."""
+        return self.measurement.model_copy(update={"id": self.id})
 
 
 class Started(Frozen):
@@ -60,9 +97,10 @@ class Started(Frozen):
 
 
 class NewText(Frozen):
-    """More text."""
+    """More text, of ``tokens`` tokens."""
 
     text: str
+    tokens: int = 0
 
 
 class Finished(Frozen):
@@ -71,24 +109,30 @@ class Finished(Frozen):
     result: Generated
 
 
+class Figures(Frozen):
+    """What was measured."""
+
+    result: Measured
+
+
 class Failed(Frozen):
     """No response, and why."""
 
     reason: str
 
 
-TaskEvent = Started | NewText | Finished | Failed
+TaskEvent = Started | NewText | Finished | Figures | Failed
 
 
 class Executor(Protocol):
     """Runs tasks somewhere. Judges and screens know only this."""
 
-    def submit(self, task: GenerateTask) -> AsyncGenerator[TaskEvent, None]:
-        """Queue a task; iterate its events up to Finished or Failed. Closing cancels it."""
+    def submit(self, task: ModelTask) -> AsyncGenerator[TaskEvent, None]:
+        """Queue a task; iterate its events up to the last one. Closing cancels it."""
         ...
 
-    def prioritise(self, task: GenerateTask, priority: int) -> None:
-        """Let a task that is still queued go earlier."""
+    def prioritise(self, task: ModelTask, priority: int) -> None:
+        """Let a task go earlier that is queued, or make one urgent that is being worked on."""
         ...
 
     async def close(self) -> None:

@@ -1,202 +1,266 @@
 """Entry point of a model worker: ``python -m emojudge.engine.worker``.
 
-Loads one GGUF with llama.cpp and answers Generate commands one after another, streaming text.
+Loads one GGUF with llama.cpp, generates texts in batches and streams them, and measures.
 """
 
 from __future__ import annotations
 
-import codecs
-import ctypes
-import hashlib
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections import deque
 
-import llama_cpp
-
-from emojudge.domain import FinishReason
-from emojudge.engine import chat_template
 from emojudge.engine.child import Channel
+from emojudge.engine.llama import native
+from emojudge.engine.llama.batcher import Batcher, Completion, Piece, Request
+from emojudge.engine.llama.measuring import Measuring
+from emojudge.engine.llama.model import LOAD_MODE, LlamaModel, Placement
+from emojudge.engine.llama.prompt import BuiltPrompt, PromptBuilder
+from emojudge.engine.llama.scoring import Scorer
 from emojudge.engine.protocol import (
     FRAME_SECONDS,
     Cancel,
     Command,
+    CompareReference,
     Generate,
     Generated,
+    Hold,
     LoadModel,
+    LogLikelihood,
+    Measurement,
     ModelReady,
+    Perplexity,
+    Prioritise,
+    RecordReference,
+    Score,
+    TaskBegan,
     TaskFailed,
     TextDelta,
     TextFrame,
 )
+from emojudge.engine.template_process import TemplateProcess
 from emojudge.errors import EngineError
 
-_DEFAULT_CONTEXT = 4096
-_BATCH = 512
-_NO_TOP_K = 0
-_NO_MIN_P = 0.0
-
-
-class _Cancelled(Exception):
-    """The task in hand was cancelled."""
+_SIGN_OF_LIFE_SECONDS = 0.5
+_LONGEST_STEP_AFTER_CANCEL = 0.08
+"""Seconds that a step may go on when one of its texts is cancelled; then it is aborted."""
 
 
 class Worker:
-    """One loaded model."""
+    """One loaded model, and what is asked of it."""
 
     def __init__(self) -> None:
-        self._cancelled: set[str] = set()
-        self._channel = Channel(self._take_urgent)
-        self._llama: llama_cpp.Llama | None = None
-        self._template: str | None = None
+        native.start()
+        self._renderer = TemplateProcess()
+        self._loaded: _Loaded | None = None
+        self._channel = Channel(self._notice)
 
-    def _take_urgent(self, command: Command) -> bool:
-        if isinstance(command, Cancel):
-            self._cancelled.add(command.id)
-            return True
-        return False
+    def _notice(self, command: Command) -> None:
+        """On the reader's thread: a cancelled text must not wait for a long step to end."""
+        loaded = self._loaded
+        if isinstance(command, Cancel) and loaded is not None:
+            loaded.abort_soon()
 
     def serve(self) -> None:
         """Answer commands until stdin closes."""
         while True:
-            command = self._channel.next_command()
-            task_id = command.id if isinstance(command, Generate) else None
-            try:
-                if isinstance(command, LoadModel):
-                    self._channel.send(self._load(command))
-                elif isinstance(command, Generate):
-                    self._channel.send(self._generate(command))
-                else:
-                    raise EngineError(f"a model worker does not know {command.kind!r}")
-            except _Cancelled:
-                self._channel.send(TaskFailed(id=task_id, reason="cancelled", cancelled=True))
-            except (EngineError, ValueError, RuntimeError) as problem:
-                self._channel.send(TaskFailed(id=task_id, reason=str(problem)))
+            wait = None if self._loaded is None else self._loaded.patience
+            commands = self._channel.take(wait_seconds=wait)
+            for command in commands:
+                self._answer(command)
+            if self._loaded is not None:
+                self._loaded.work()
 
-    def _load(self, command: LoadModel) -> ModelReady:
+    def _answer(self, command: Command) -> None:
+        task_id = getattr(command, "id", None)
+        try:
+            if isinstance(command, LoadModel):
+                self._renderer.start()
+                self._loaded = _Loaded(command, self._renderer, self._channel)
+                self._channel.send(self._loaded.ready)
+            elif self._loaded is None:
+                raise EngineError("no model is loaded")
+            else:
+                self._loaded.take(command)
+        except EngineError as problem:
+            self._channel.send(TaskFailed(id=task_id, reason=str(problem)))
+
+
+class _Loaded:
+    """A model with its batcher and its scorer; one of the two has a context at a time."""
+
+    def __init__(self, command: LoadModel, renderer: TemplateProcess, channel: Channel) -> None:
         started = time.monotonic()
-        offload = bool(llama_cpp.llama_supports_gpu_offload())
-        layers = command.gpu_layers if command.gpu_layers is not None else -1
-        self._llama = llama_cpp.Llama(
-            command.path,
-            n_ctx=command.context_length or _DEFAULT_CONTEXT,
-            n_batch=_BATCH,
-            n_threads=command.threads,
-            n_threads_batch=command.threads,
-            n_gpu_layers=layers if offload else 0,
-            main_gpu=command.main_gpu,
-            tensor_split=list(command.tensor_split) if command.tensor_split else None,
-            flash_attn=True,
-            verbose=True,
+        placement = Placement(command.gpu_layers, command.main_gpu, command.tensor_split)
+        self._channel = channel
+        self._model = LlamaModel(command.path, placement)
+        self._batcher = Batcher(
+            self._model, command.batch_width, command.threads, command.context_length
         )
-        template = command.template or self._llama.metadata.get("tokenizer.chat_template")
-        self._template = template
-        return ModelReady(
-            context_length=self._llama.n_ctx(),
+        limit = self._batcher.context_limit
+        self._prompts = PromptBuilder(self._model, command.template, renderer)
+        self._scorer = Scorer(self._model, command.threads, limit)
+        self._measuring = Measuring(self._model, self._scorer, self._prompts)
+        self._measurements: deque[Measurement] = deque()
+        self._texts: deque[Generate] = deque()
+        self._built: dict[str, BuiltPrompt] = {}
+        self._last_frame = 0.0
+        self._step = 0
+        self.ready = ModelReady(
+            context_length=limit or 0,
             load_seconds=time.monotonic() - started,
-            gpu_offload=offload,
+            load_mode=LOAD_MODE,
+            gpu_offload=self._model.offload,
         )
 
-    def _piece(self, llama: llama_cpp.Llama, token: int, *, special: bool) -> bytes:
-        """The bytes of one token; the high-level call cuts tokens longer than 32 bytes."""
-        if token < 0:
-            return b""
-        size = 64
-        while True:
-            buffer = ctypes.create_string_buffer(size)
-            length = llama_cpp.llama_token_to_piece(
-                llama._model.vocab, token, buffer, size, 0, special
-            )
-            if length >= 0:
-                return buffer.raw[:length]
-            size = -length
+    @property
+    def patience(self) -> float | None:
+        """Seconds to wait for commands: none with work at hand, for ever with none at all."""
+        if self._batcher.busy or self._measurements or self._next_text() is not None:
+            return 0.0
+        return _SIGN_OF_LIFE_SECONDS if self._texts or self._built else None
 
-    def _prompt(self, llama: llama_cpp.Llama, command: Generate) -> tuple[str, list[int]]:
-        if self._template is None:
-            raise EngineError(
-                "This model has no chat template. Set generation.chat_template in the config."
-            )
-        bos = self._piece(llama, llama.token_bos(), special=True).decode("utf-8", "replace")
-        eos = self._piece(llama, llama.token_eos(), special=True).decode("utf-8", "replace")
-        rendered = chat_template.render(self._template, command.messages, bos, eos)
-        add_bos = not (bos and rendered.startswith(bos))
-        tokens: list[int] = llama.tokenize(rendered.encode(), add_bos=add_bos, special=True)
-        room = llama.n_ctx() - len(tokens)
-        if room < command.sampling.max_tokens:
-            raise EngineError(
-                f"The prompt has {len(tokens)} tokens and may be answered by "
-                f"{command.sampling.max_tokens}, but the context holds {llama.n_ctx()}. Raise "
-                "performance_config.context_length or lower generation.max_tokens."
-            )
-        return rendered, tokens
+    def take(self, command: Command) -> None:
+        """Queue or carry out a command. Raises EngineError."""
+        match command:
+            case Generate():
+                self._texts.append(command)
+            case Cancel():
+                self._cancel(command.id)
+            case Prioritise():
+                self._prioritise(command.id)
+            case Hold():
+                self._batcher.on_hold = command.held
+            case Score() | LogLikelihood() | Perplexity() | RecordReference() | CompareReference():
+                self._measurements.append(command)
+            case _:
+                raise EngineError(f"a model worker does not know {command.kind!r}")
 
-    def _tokens(
-        self, llama: llama_cpp.Llama, prompt: list[int], command: Generate
-    ) -> Iterator[int]:
-        llama.reset()
-        llama.set_seed(command.seed)
-        return iter(
-            llama.generate(
-                prompt,
-                top_k=_NO_TOP_K,
+    def _next_text(self) -> Generate | None:
+        """The text to begin next: an urgent one, or any that there is room for."""
+        urgent = next((one for one in self._texts if one.urgent), None)
+        if urgent is not None:
+            return urgent
+        if self._batcher.on_hold or not self._batcher.has_room:
+            return None
+        return next(iter(self._texts), None)
+
+    def _begin_texts(self) -> None:
+        """Hand the batcher what it has room for; a prompt is touched only once it is announced."""
+        while (command := self._next_text()) is not None:
+            self._texts.remove(command)
+            self._channel.send(TaskBegan(id=command.id))
+            try:
+                self._add(command)
+            except EngineError as problem:
+                self._channel.send(TaskFailed(id=command.id, reason=str(problem)))
+
+    def _add(self, command: Generate) -> None:
+        prompt = self._prompts.build(command.messages, self._batcher.context_limit)
+        self._batcher.add(
+            Request(
+                id=command.id,
+                prompt=prompt.tokens,
+                max_tokens=command.sampling.max_tokens,
+                temperature=command.sampling.temperature,
                 top_p=command.sampling.top_p,
-                min_p=_NO_MIN_P,
-                temp=command.sampling.temperature,
-                repeat_penalty=1.0,
+                seed=command.seed,
+                deadline_seconds=command.deadline_seconds,
+                urgent=command.urgent,
             )
         )
+        self._built[command.id] = prompt
 
-    def _generate(self, command: Generate) -> Generated:
-        llama = self._llama
-        if llama is None:
-            raise EngineError("no model is loaded")
-        rendered, prompt = self._prompt(llama, command)
-        started = time.monotonic()
-        deadline = started + command.deadline_seconds
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        parts: list[str] = []
-        pending = ""
-        last_frame = started
-        first_token = 0.0
-        count = 0
-        finish: FinishReason = "length"
-        for token in self._tokens(llama, prompt, command):
-            now = time.monotonic()
-            first_token = first_token or now - started
-            if command.id in self._cancelled:
-                self._cancelled.discard(command.id)
-                raise _Cancelled
-            if llama_cpp.llama_vocab_is_eog(llama._model.vocab, token):
-                finish = "end"
-                break
-            count += 1
-            pending += decoder.decode(self._piece(llama, token, special=False))
-            if pending and now - last_frame >= FRAME_SECONDS:
-                self._send_text(command.id, pending)
-                parts.append(pending)
-                pending, last_frame = "", now
-            if count >= command.sampling.max_tokens:
-                break
-            if now > deadline:
-                finish = "deadline"
-                break
-        pending += decoder.decode(b"", final=True)
-        if pending:
-            self._send_text(command.id, pending)
-            parts.append(pending)
+    def _prioritise(self, task_id: str) -> None:
+        self._batcher.make_urgent(task_id)
+        for index, text in enumerate(self._texts):
+            if text.id == task_id:
+                self._texts[index] = text.model_copy(update={"urgent": True})
+
+    def _cancel(self, task_id: str) -> None:
+        found = self._batcher.cancel(task_id)
+        self._built.pop(task_id, None)
+        waiting: tuple[deque[Generate] | deque[Measurement], ...] = (
+            self._texts,
+            self._measurements,
+        )
+        for queue in waiting:
+            for one in [one for one in queue if one.id == task_id]:
+                queue.remove(one)  # type: ignore[arg-type]
+                found = True
+        if found:
+            self._channel.send(TaskFailed(id=task_id, reason="cancelled", cancelled=True))
+
+    def abort_soon(self) -> None:
+        """Stop the present step if it goes on for long. Called on the reader's thread."""
+        step = self._step
+
+        def stop() -> None:
+            if self._step == step:
+                self._batcher.abort()
+                self._scorer.abort()
+
+        timer = threading.Timer(_LONGEST_STEP_AFTER_CANCEL, stop)
+        timer.daemon = True
+        timer.start()
+
+    def work(self) -> None:
+        """One step of the batch, or one measurement when no text is being generated."""
+        self._step += 1
+        self._begin_texts()
+        if self._batcher.busy:
+            self._scorer.free_context()
+            self._generate()
+        elif self._measurements:
+            if not self._built:
+                self._batcher.free_context()
+            self._measure(self._measurements.popleft())
+        elif self._texts or self._built:
+            self._channel.send(TextFrame(deltas=()))
+
+    def _measure(self, command: Measurement) -> None:
+        self._channel.send(TaskBegan(id=command.id))
+        try:
+            self._channel.send(self._measuring.answer(command))
+        except native.Aborted:
+            # The Cancel that stopped it is read next, and finds it waiting again.
+            self._measurements.appendleft(command)
+        except EngineError as problem:
+            self._channel.send(TaskFailed(id=command.id, reason=str(problem)))
+
+    def _generate(self) -> None:
+        try:
+            completions = self._batcher.step()
+        except EngineError as problem:
+            for task_id in self._batcher.give_up():
+                self._built.pop(task_id, None)
+                self._channel.send(TaskFailed(id=task_id, reason=str(problem)))
+            return
+        now = time.monotonic()
+        if completions or now - self._last_frame >= FRAME_SECONDS:
+            pieces = [*self._batcher.take_pieces(), *(one.rest for one in completions)]
+            self._channel.send(TextFrame(deltas=tuple(_delta(piece) for piece in pieces)))
+            self._last_frame = now
+        for completion in completions:
+            self._channel.send(self._generated(completion))
+
+    def _generated(self, completion: Completion) -> Generated:
+        built = self._built.pop(completion.request.id)
         return Generated(
-            id=command.id,
-            text="".join(parts),
-            finish=finish,
-            prompt_tokens=len(prompt),
-            tokens=count,
-            first_token_seconds=first_token,
-            seconds=time.monotonic() - started,
-            rendered_sha256=hashlib.sha256(rendered.encode()).hexdigest(),
+            id=completion.request.id,
+            text=completion.text,
+            finish=completion.finish,
+            prompt_tokens=len(built.tokens),
+            tokens=len(completion.token_ids),
+            first_token_seconds=completion.first_token_seconds,
+            seconds=completion.seconds,
+            rendered_sha256=built.sha256,
+            batch_width=self._batcher.width,
         )
 
-    def _send_text(self, task_id: str, text: str) -> None:
-        self._channel.send(TextFrame(deltas=(TextDelta(id=task_id, text=text),)))
+
+def _delta(piece: Piece) -> TextDelta:
+    return TextDelta(id=piece.id, text=piece.text, tokens=piece.tokens)
 
 
 def main() -> None:
@@ -207,7 +271,10 @@ def main() -> None:
             handle.write("500")
     except OSError as problem:
         print(f"oom_score_adj not set: {problem}", file=sys.stderr)
-    Worker().serve()
+    try:
+        Worker().serve()
+    except native.NativeFailure as failure:
+        sys.exit(str(failure))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,6 @@ from emojudge.pipeline.study import Study
 from emojudge.store.tables import FAILURES, RESPONSES
 
 _LOG = logging.getLogger(__name__)
-_CONTEXT_LIMIT = 4096
 _MEMORY_SHARE = 0.6
 _MEMORY_PER_MODEL_BYTE = 2.0
 
@@ -153,7 +152,7 @@ class Responses:
             path=candidate.path,
             size=candidate.size,
             template=template_for(candidate, study.baseline, study.config.generation),
-            context_length=min(_CONTEXT_LIMIT, candidate.specs.context_length or _CONTEXT_LIMIT),
+            files=candidate.files,
         )
 
     def _request(self, cell: Cell, priority: int) -> GenerateTask:
@@ -204,6 +203,7 @@ class Responses:
             seconds=generated.seconds,
             rendered_sha256=generated.rendered_sha256,
             engine=engine_version(),
+            batch_width=generated.batch_width,
             created=clock.stamp(),
         )
         writer = self._study.lead()

@@ -20,6 +20,7 @@ from emojudge.engine.protocol import (
     Generated,
     LoadModel,
     ModelReady,
+    TaskBegan,
     TaskFailed,
     TextDelta,
     TextFrame,
@@ -35,7 +36,7 @@ def _say(channel: Channel, command: Generate, path: str) -> Generated:
     text = " ".join(words) + "."
     if "ESCAPES" in command.messages[-1].content:
         text = HOSTILE
-    channel.send(TextFrame(deltas=(TextDelta(id=command.id, text=text),)))
+    channel.send(TextFrame(deltas=(TextDelta(id=command.id, text=text, tokens=len(words)),)))
     return Generated(
         id=command.id,
         text=text,
@@ -74,9 +75,17 @@ def main() -> None:
             if "unloadable" in path:
                 channel.send(TaskFailed(reason="unknown model architecture"))
             else:
-                channel.send(ModelReady(context_length=4096, load_seconds=0.0, gpu_offload=False))
+                channel.send(
+                    ModelReady(
+                        context_length=4096,
+                        load_seconds=0.0,
+                        load_mode="scripted",
+                        gpu_offload=False,
+                    )
+                )
         elif isinstance(command, Generate):
             content = command.messages[-1].content
+            channel.send(TaskBegan(id=command.id))
             _misbehave(channel, content)
             if "REFUSE" in content:
                 channel.send(TaskFailed(id=command.id, reason="the prompt has 9999 tokens"))

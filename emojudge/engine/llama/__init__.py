@@ -1,0 +1,1 @@
+"""llama.cpp's low-level interface, as the processes that load models use it."""

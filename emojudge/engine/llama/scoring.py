@@ -1,0 +1,226 @@
+"""Reading probabilities off a model without generating: for judges, fluency and fidelity.
+
+Everything here evaluates one text after another in one context whose memory all sequences share,
+so that suffixes branch from a common prefix for the cost of their own few tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from emojudge.engine.llama.batch import DecodeBatch
+from emojudge.engine.llama.model import (
+    PREFILL_TOKENS,
+    ContextShape,
+    LlamaContext,
+    LlamaModel,
+)
+from emojudge.errors import EngineError
+
+LOGIT_ROWS = 256
+"""Rows of logits asked for at once: at a vocabulary of 128k, 256 rows are 131 MB."""
+
+_CONTEXT_STEP = 256
+_PREFIX = 0
+_BRANCHES = 63
+"""Suffixes evaluated together; each is a sequence of its own beside the prefix."""
+
+
+def log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Natural logarithms of the probabilities that logits of shape (vocabulary,) stand for."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max()
+    shifted -= np.log(np.exp(shifted).sum())
+    return shifted
+
+
+class Scorer:
+    """Evaluates given texts. What the last text began with stays in memory for the next."""
+
+    def __init__(self, model: LlamaModel, threads: int, context_limit: int | None) -> None:
+        self._model = model
+        self._threads = threads
+        self._limit = context_limit
+        self._context: LlamaContext | None = None
+        self._held: list[int] = []
+        self._batch = DecodeBatch(PREFILL_TOKENS)
+        self.reused_tokens = 0
+
+    def _context_for(self, tokens: int, sequences: int) -> LlamaContext:
+        """A context with room; made anew, with more, when the present one has too little."""
+        if self._limit is not None and tokens > self._limit:
+            raise EngineError(
+                f"The text has {tokens} tokens, but the context holds {self._limit}. Shorten it, "
+                "or raise performance_config.context_length if the model can do more."
+            )
+        now = self._context
+        if now is not None and now.shape.tokens >= tokens and now.shape.sequences >= sequences:
+            return now
+        if now is not None:
+            tokens = max(tokens, now.shape.tokens)
+            sequences = max(sequences, now.shape.sequences)
+        self.free_context()
+        shape = ContextShape(
+            tokens=-(-tokens // _CONTEXT_STEP) * _CONTEXT_STEP,
+            sequences=sequences,
+            threads=self._threads,
+            unified=True,
+            outputs=LOGIT_ROWS,
+        )
+        self._context = LlamaContext(self._model, shape)
+        return self._context
+
+    def free_context(self) -> None:
+        """Give the context's memory back."""
+        if self._context is not None:
+            self._context.close()
+            self._context = None
+        self._held = []
+
+    def abort(self) -> None:
+        """Stop the evaluation that is running, from another thread."""
+        context = self._context
+        if context is not None:
+            context.abort.raise_()
+
+    def _keep_common(self, context: LlamaContext, tokens: Sequence[int]) -> int:
+        """Cut the held prefix down to what ``tokens`` begins with; returns how much that is.
+
+        The last token is never counted, because its logits are needed. A model that cannot forget
+        a part of a sequence, as recurrent ones cannot, starts anew.
+        """
+        context.abort.clear()
+        most = min(len(self._held), len(tokens) - 1)
+        same = next((at for at in range(most) if self._held[at] != tokens[at]), most)
+        if same < len(self._held) and not context.forget(_PREFIX, same):
+            context.forget_all()
+            same = 0
+        del self._held[same:]
+        self.reused_tokens = same
+        return same
+
+    def _feed(self, context: LlamaContext, tokens: Sequence[int], start: int) -> None:
+        """Evaluate a part of the prefix sequence; the logits of its last token are kept."""
+        try:
+            for begin in range(0, len(tokens), PREFILL_TOKENS):
+                part = tokens[begin : begin + PREFILL_TOKENS]
+                self._batch.clear()
+                last = self._batch.add(part, start + begin, _PREFIX)
+                if begin + len(part) == len(tokens):
+                    self._batch.want(last)
+                context.decode(self._batch)
+                self._held += part
+        except BaseException:
+            # An evaluation that was stopped may have written some of its tokens.
+            context.forget_all()
+            self._held = []
+            raise
+
+    def suffix_log_probs(
+        self, prefix: Sequence[int], suffixes: Sequence[Sequence[int]], options: Sequence[int]
+    ) -> npt.NDArray[np.float64]:
+        """Log-probabilities of ``options`` after each suffix, shape (suffixes, options).
+
+        The prefix is evaluated once, and only from where it differs from the last call's. An
+        empty suffix reads off the prefix itself. Raises EngineError, Aborted or NativeFailure.
+        """
+        if not prefix:
+            raise EngineError("A shared prefix needs at least one token.")
+        wanted = list(options)
+        result = np.empty((len(suffixes), len(wanted)))
+        total = sum(map(len, suffixes))
+        context = self._context_for(len(prefix) + total, min(len(suffixes), _BRANCHES) + 1)
+        kept = self._keep_common(context, prefix)
+        self._feed(context, prefix[kept:], kept)
+        for index, suffix in enumerate(suffixes):
+            if not suffix:
+                result[index] = log_softmax(context.logits(self._last))[wanted]
+        branches = [(index, suffix) for index, suffix in enumerate(suffixes) if suffix]
+        for group in _groups(branches):
+            self._batch.clear()
+            rows = []
+            for sequence, (index, suffix) in enumerate(group, start=1):
+                context.copy(_PREFIX, sequence)
+                row = self._batch.add(suffix, len(prefix), sequence)
+                self._batch.want(row)
+                rows.append((index, row))
+            try:
+                context.decode(self._batch)
+                for index, row in rows:
+                    result[index] = log_softmax(context.logits(row))[wanted]
+            finally:
+                for sequence in range(1, len(group) + 1):
+                    context.forget(sequence)
+        return result
+
+    @property
+    def _last(self) -> int:
+        return len(self._batch) - 1
+
+    def rows(
+        self, tokens: Sequence[int], first: int, *, keep: bool = True
+    ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+        """Logits that predict the tokens from index ``first`` (≥ 1) on, with the index predicted.
+
+        At most LOGIT_ROWS rows exist at once; a row is valid until the next is asked for.
+        ``keep`` lets the text share what the last one began with.
+        """
+        context = self._context_for(len(tokens), 1)
+        if not keep:
+            context.forget_all()
+            self._held = []
+        start = self._keep_common(context, tokens[:first])
+        if start < first - 1:
+            self._feed(context, tokens[start : first - 1], start)
+        position = first - 1
+        while position < len(tokens) - 1:
+            part = tokens[position : min(position + LOGIT_ROWS, len(tokens) - 1)]
+            self._batch.clear()
+            self._batch.add(part, position, _PREFIX, all_logits=True)
+            try:
+                context.decode(self._batch)
+            except BaseException:
+                context.forget_all()
+                self._held = []
+                raise
+            self._held += part
+            for offset in range(len(part)):
+                yield position + offset + 1, context.logits(offset)
+            position += len(part)
+
+    def log_likelihoods(
+        self, prompt: Sequence[int], text: Sequence[int]
+    ) -> npt.NDArray[np.float64]:
+        """Teacher-forced log-probability of each token of ``text`` behind ``prompt``."""
+        if not prompt:
+            raise EngineError("The first token of a text cannot be predicted from nothing.")
+        tokens = [*prompt, *text]
+        return np.array(
+            [log_softmax(row)[tokens[index]] for index, row in self.rows(tokens, len(prompt))]
+        )
+
+    def close(self) -> None:
+        """Free everything but the model."""
+        self.free_context()
+        self._batch.close()
+
+
+def _groups(
+    branches: Sequence[tuple[int, Sequence[int]]],
+) -> Iterator[list[tuple[int, Sequence[int]]]]:
+    """Suffixes that fit one batch together."""
+    group: list[tuple[int, Sequence[int]]] = []
+    size = 0
+    for index, suffix in branches:
+        if len(suffix) > PREFILL_TOKENS:
+            raise EngineError(f"A suffix of {len(suffix)} tokens is too long to branch.")
+        if size + len(suffix) > PREFILL_TOKENS or len(group) >= _BRANCHES:
+            yield group
+            group, size = [], 0
+        group.append((index, suffix))
+        size += len(suffix)
+    if group:
+        yield group
