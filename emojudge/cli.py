@@ -176,6 +176,30 @@ def report(
     result(named, as_json, list(named.values()))
 
 
+@app.command()
+def bench(
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A GGUF; unset: the demo's Q8_0.")
+    ] = None,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, help="Repetitions.")] = 5,
+    tokens: Annotated[int, typer.Option("--tokens", min=8, help="Tokens of each text.")] = 48,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="CPU threads; unset: all cores.")
+    ] = None,
+    gpu_layers: Annotated[
+        int | None, typer.Option("--gpu-layers", help="Layers on the GPU; unset: all.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Speed of this machine against its own limits (some minutes)."""
+    from emojudge.cli_support import run_bench
+
+    done = run_bench(
+        model, repetitions=repeat, tokens=tokens, threads=threads, gpu_layers=gpu_layers
+    )
+    result(done.as_json(), as_json, done.lines())
+
+
 @config_app.command("schema")
 def config_schema() -> None:
     """The JSON Schema of phase2_config.json."""

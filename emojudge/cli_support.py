@@ -18,10 +18,11 @@ from emojudge.config_file import LoadedConfig, load_config
 from emojudge.deploy.replacer import Status
 from emojudge.engine.quantizer import quantize_ladder
 from emojudge.errors import Interrupted, UsageError
+from emojudge.pipeline.bench import BenchResult, run_benchmark
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.reporting import write_report
-from emojudge.pipeline.setup import prepare_demo
+from emojudge.pipeline.setup import demo_ladder, prepare_demo
 from emojudge.pipeline.study import Study
 from emojudge.prompts import load_prompts
 from emojudge.report.write import Written
@@ -226,6 +227,36 @@ def run_quantize(source: Path, types: str, out: Path, imatrix: Path | None) -> l
             progress=progress,
         )
     )
+
+
+def run_bench(
+    model: Path | None,
+    *,
+    repetitions: int,
+    tokens: int,
+    threads: int | None,
+    gpu_layers: int | None,
+) -> BenchResult:
+    """``emojudge bench``; progress goes to stderr, on one line of a terminal."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            line = f"{done} of {total}: {what}"
+            ending = "\n" if done == total else ""
+            print(f"\r\x1b[K{line}", end=ending, file=sys.stderr, flush=True)
+
+    async def work() -> BenchResult:
+        chosen = model or next((await demo_ladder(say)).glob("*-Q8_0/*.gguf"))
+        return await run_benchmark(
+            chosen,
+            threads=threads,
+            gpu_layers=gpu_layers,
+            repetitions=repetitions,
+            tokens=tokens,
+            progress=progress,
+        )
+
+    return run_until_signalled(work())
 
 
 def rewrite_report(loaded: LoadedConfig, *, html: bool) -> Written:

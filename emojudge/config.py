@@ -166,7 +166,7 @@ class PerformanceConfig(ConfigModel):
     parallel_models: int | None = Field(default=None, ge=1)
     """Models loaded at once; unset: as many as memory allows."""
     batch_size: int | None = Field(default=None, ge=1)
-    """Sequences decoded together; unset: from memory."""
+    """Texts decoded together; unset: chosen once per study, from memory."""
     max_prompts: int | None = Field(default=None, ge=1)
     """Use only the first so many prompts, spread over the categories."""
     cache: bool = True
@@ -180,7 +180,8 @@ class PerformanceConfig(ConfigModel):
     threads: int | None = Field(default=None, ge=1)
     """CPU threads per model; unset: the cores, shared between the models loaded at once."""
     context_length: int | None = Field(default=None, ge=128)
-    """Context of a worker in tokens; unset: 4096 or the model's own, whichever is less."""
+    """Most tokens of a prompt and its answer; unset: what the model was made for. Memory is taken
+    for the longest prompt there is, not for this."""
 
 
 class GenerationConfig(ConfigModel):

@@ -119,7 +119,6 @@ _NOT_YET = (
     "replacement_config.pre_command",
     "replacement_config.restart_command",
     "replacement_config.health_check",
-    "performance_config.batch_size",
     "performance_config.cache",
     "output_config.export_metrics",
 )

@@ -72,7 +72,8 @@ class Specs(Frozen):
     """What a GGUF header says of a model.
 
     ``bits_per_weight`` counts tensor data only; ``quantization`` is the header's own word, with
-    the dominant tensor type behind it where that differs.
+    the dominant tensor type behind it where that differs. ``kv_bytes_per_token`` is what one token
+    of context takes in half precision, None where the header does not say.
     """
 
     architecture: str
@@ -84,6 +85,7 @@ class Specs(Frozen):
     context_length: int | None
     vocabulary_size: int | None
     chat_template: str | None
+    kv_bytes_per_token: int | None = None
 
 
 class Pass1(Frozen):

@@ -8,6 +8,8 @@ from emojudge.candidates.ggml_types import FILE_TYPES, honest_quantization
 from emojudge.candidates.gguf import GgufHeader
 from emojudge.domain import Specs
 
+_HALF_PRECISION = 2
+
 
 def specs_of(headers: list[GgufHeader]) -> Specs:
     """The specs of a model from its header, or from the headers of all its shards."""
@@ -37,4 +39,24 @@ def specs_of(headers: list[GgufHeader]) -> Specs:
         context_length=first.integer(f"{architecture}.context_length"),
         vocabulary_size=first.vocabulary_size,
         chat_template=first.text("tokenizer.chat_template"),
+        kv_bytes_per_token=_kv_bytes_per_token(first, architecture),
     )
+
+
+def _kv_bytes_per_token(header: GgufHeader, architecture: str) -> int | None:
+    """Keys and values of all layers, in half precision; an upper bound where layers differ."""
+
+    def number(name: str) -> int | None:
+        return header.integer(f"{architecture}.{name}")
+
+    layers, heads, width = (
+        number("block_count"),
+        number("attention.head_count"),
+        number("embedding_length"),
+    )
+    if not layers or not heads or not width:
+        return None
+    kv_heads = number("attention.head_count_kv") or heads
+    key = number("attention.key_length") or width // heads
+    value = number("attention.value_length") or width // heads
+    return layers * kv_heads * (key + value) * _HALF_PRECISION

@@ -29,7 +29,8 @@ def gpu_present(root: Path = Path("/")) -> str | None:
     return None
 
 
-async def _llama_can_offload() -> bool:
+async def can_offload() -> bool:
+    """Whether this llama.cpp was built to use a GPU. Raises EngineError."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -50,7 +51,7 @@ async def _llama_can_offload() -> bool:
 
 async def gpu_warning(kind: str | None) -> str | None:
     """A sentence when ``kind`` of GPU is there and unused, else None. Raises EngineError."""
-    if kind is None or await _llama_can_offload():
+    if kind is None or await can_offload():
         return None
     return (
         f"There is {kind} here, but llama.cpp was built without support for it, so models run on "

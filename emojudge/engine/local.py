@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
-from emojudge.engine.process import WorkerProcess
+from emojudge.engine.process import MODEL_ENVIRONMENT, WorkerProcess
 from emojudge.engine.protocol import (
     Cancel,
     Compared,
@@ -225,7 +225,9 @@ class LocalExecutor:
             return slot.process
         model, options = slot.model, self._options
         _check_unchanged(model)
-        process = await WorkerProcess.start(options.module, f"the worker of {model.name}")
+        process = await WorkerProcess.start(
+            options.module, f"the worker of {model.name}", MODEL_ENVIRONMENT
+        )
         slot.process = process
         await process.send(
             LoadModel(

@@ -164,6 +164,23 @@ class Quantize(Frozen):
     imatrix: str | None = None
 
 
+class Bench(Frozen):
+    """Time this machine against its own limits; answered by BenchProgress, then BenchDone.
+
+    ``conversations`` are the prompts, ``judged`` are responses to judge, each behind its prompt.
+    """
+
+    kind: Literal["bench"] = "bench"
+    path: str
+    threads: int
+    gpu_layers: int | None = None
+    widths: tuple[int, ...]
+    repetitions: int = Field(ge=1)
+    tokens: int = Field(ge=8)
+    conversations: tuple[tuple[Message, ...], ...] = Field(min_length=10)
+    judged: tuple[GivenText, ...] = Field(min_length=1)
+
+
 Command = Annotated[
     LoadModel
     | Generate
@@ -173,7 +190,8 @@ Command = Annotated[
     | Measurement
     | LoadEncoder
     | Embed
-    | Quantize,
+    | Quantize
+    | Bench,
     Field(discriminator="kind"),
 ]
 
@@ -341,6 +359,57 @@ class Quantized(Frozen):
     seconds: float
 
 
+class BenchProgress(Frozen):
+    """``done`` of ``total`` timings are taken."""
+
+    event: Literal["bench_progress"] = "bench_progress"
+    what: str
+    done: int
+    total: int
+
+
+class SpeedRatios(Frozen):
+    """Medians over the repetitions of ratios within each; tables are by batch width.
+
+    Rates are tokens a second while decoding, prompts evaluated before; ``with_prompts`` is
+    batched over sequential again, with the evaluation of prompts counted on both sides.
+    """
+
+    single_over_sequential: float
+    batched_over_sequential: dict[int, float]
+    batched_over_bound: dict[int, float]
+    with_prompts: dict[int, float]
+    sequential: float
+    single: float
+    batched: dict[int, float]
+
+
+class SameTexts(Frozen):
+    """Shares of ten greedy texts that are equal, token for token.
+
+    ``largest_gap`` is, over the first tokens that differ, the largest difference between the
+    logits of the two choices: what low-order bits decided.
+    """
+
+    single_and_sequential: float
+    batched_and_single: dict[int, float]
+    largest_gap: float | None
+
+
+class BenchDone(Frozen):
+    """All figures of a benchmark but those of the process; rates are per second."""
+
+    event: Literal["bench_done"] = "bench_done"
+    greedy: SpeedRatios
+    sampled: SpeedRatios
+    bound: dict[int, float]
+    judge_over_json: float
+    judged_by_prefix: float
+    judged_by_json: float
+    load_seconds: float
+    texts: SameTexts
+
+
 Event = Annotated[
     ModelReady
     | TaskBegan
@@ -351,7 +420,9 @@ Event = Annotated[
     | EncoderReady
     | Embedded
     | QuantizeProgress
-    | Quantized,
+    | Quantized
+    | BenchProgress
+    | BenchDone,
     Field(discriminator="event"),
 ]
 

@@ -1,8 +1,8 @@
 """Working in the background while people look and rate.
 
-Prompts are prepared whole: all candidates' samples are generated, then judged, so that agreement
-is live. Prompts that a rater is about to see come first; with :meth:`Conductor.run_all` the rest
-follows, which is the ai-judge phase.
+What raters are about to see goes first; with :meth:`Conductor.run_all` everything else follows,
+which is the ai-judge phase. All texts are handed to the executor at once, so that each model
+works off its own in batches; a prompt is judged when all its responses are there.
 """
 
 from __future__ import annotations
@@ -11,95 +11,119 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from emojudge.domain import Prompt
-from emojudge.engine.tasks import BACKGROUND
+from emojudge.domain import CellFailure, Prompt, Response
+from emojudge.engine.tasks import BACKGROUND, PREFETCH
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.judging import Judging
 from emojudge.pipeline.responses import Responses
 from emojudge.pipeline.study import Study
 
 _LOG = logging.getLogger(__name__)
+_PROGRESS_SECONDS = 0.5
 
 
 class Conductor:
-    """Prepares prompts one after another, in the process that leads the study."""
+    """Prepares prompts in the process that leads the study."""
 
     def __init__(self, study: Study, responses: Responses, judging: Judging) -> None:
         self._study = study
         self._responses = responses
         self._judging = judging
-        self._wanted: list[Prompt] = []
         self._all = False
-        self._attempted: set[str] = set()
+        self._working = False
+        self._preparing: dict[str, asyncio.Task[None]] = {}
+        self._ready: list[Prompt] = []
+        self._judged_in_vain: set[str] = set()
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._warm_up: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def want(self, prompts: Sequence[Prompt]) -> None:
-        """Prepare these prompts next, in this order."""
-        self._wanted = list(prompts)
-        self._start()
+        """Prepare these prompts next; raters will see them soon."""
+        for prompt in prompts:
+            self._prepare(prompt, PREFETCH)
 
     def run_all(self) -> None:
-        """Work through all prompts; what failed before is tried again."""
+        """Work through all prompts; what could not be judged before is tried again."""
         self._all = True
-        self._attempted.clear()
-        self._start()
+        self._judged_in_vain.clear()
+        for prompt in self._study.discovery.prompts:
+            self._prepare(prompt, BACKGROUND)
 
     def pause(self) -> None:
-        """Finish the prompt in hand, then only prepare what raters need."""
+        """Finish the texts that are under way, then only prepare what raters need."""
         if self._all:
             self._all = False
-            self._study.state.say("paused after the prompt in hand", running=False)
+            self._responses.drop_waiting(BACKGROUND)
+            self._study.state.say("paused; texts under way are finished", running=False)
 
-    def _start(self) -> None:
-        self._wake.set()
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._work(), name="conductor")
-
-    def _next(self) -> Prompt | None:
-        queue = [*self._wanted, *(self._study.discovery.prompts if self._all else ())]
-        return next((one for one in queue if one.id not in self._attempted), None)
-
-    async def _work(self) -> None:
-        # Its imports take seconds; a failure shows when the first prompt is judged.
-        self._warm_up = asyncio.create_task(self._judging.encoder.warm_up())
-        while True:
-            self._wake.clear()
-            prompt = self._next()
-            if prompt is None:
-                self._rest()
-                await self._wake.wait()
-                continue
-            self._attempted.add(prompt.id)
-            try:
-                await self.prepare(prompt)
-            except EmojudgeError as problem:
-                _LOG.error("preparing %s: %s", prompt.id, problem)
-                self._study.state.report_problem(str(problem))
-            self.report_progress()
-
-    def _rest(self) -> None:
-        if self._all:
-            self._all = False
-            self._study.state.say("ai-judge is complete", running=False)
-        else:
-            self._study.state.say("ready", running=False)
-
-    async def prepare(self, prompt: Prompt) -> None:
-        """Generate and judge everything for one prompt. Raises EmojudgeError."""
-        self._study.state.say("generating", running=True)
-        jobs = [
-            self._responses.ensure(cell, BACKGROUND)
+    def _prepare(self, prompt: Prompt, priority: int) -> None:
+        self._start()
+        self._working = True
+        cells = [
+            cell
             for candidate in self._study.discovery.candidates
             for cell in self._study.cells(candidate, prompt)
         ]
-        for job in asyncio.as_completed(jobs):
-            await job
-            self.report_progress()
-        if self._judging.unjudged([prompt]):
-            self._study.state.say("judging", running=True)
-            await self._judging.judge([prompt])
+        jobs = [self._responses.ensure(cell, priority) for cell in cells]
+        if prompt.id not in self._preparing:
+            self._preparing[prompt.id] = asyncio.create_task(
+                self._await_responses(prompt, jobs), name=f"prepare {prompt.id}"
+            )
+
+    async def _await_responses(
+        self, prompt: Prompt, jobs: Sequence[asyncio.Future[Response | CellFailure]]
+    ) -> None:
+        """Hand a prompt to the judges once all its responses are there, or have failed."""
+        try:
+            await asyncio.wait(jobs)
+            if not any(job.cancelled() for job in jobs) and prompt.id not in self._judged_in_vain:
+                self._ready.append(prompt)
+        finally:
+            self._preparing.pop(prompt.id, None)
+            self._wake.set()
+
+    def _start(self) -> None:
+        if not self._tasks:
+            # The encoder's imports take seconds; a failure shows when the first prompt is judged.
+            self._tasks = [
+                asyncio.create_task(self._judging.encoder.warm_up(), name="warm-up"),
+                asyncio.create_task(self._judge(), name="judging"),
+                asyncio.create_task(self._report(), name="progress"),
+            ]
+
+    async def _judge(self) -> None:
+        """Judge what is ready, as much as is ready at once."""
+        while True:
+            self._wake.clear()
+            prompts = [one for one in self._ready if self._judging.unjudged([one])]
+            self._ready.clear()
+            if prompts:
+                self._study.state.say("judging", running=True)
+                try:
+                    await self._judging.judge(prompts)
+                except EmojudgeError as problem:
+                    self._judged_in_vain |= {one.id for one in prompts}
+                    _LOG.error("judging %d prompts: %s", len(prompts), problem)
+                    self._study.state.report_problem(str(problem))
+            self._say_where_we_are()
+            if not self._ready:
+                await self._wake.wait()
+
+    def _say_where_we_are(self) -> None:
+        self.report_progress()
+        if self._preparing:
+            self._study.state.say("generating", running=True)
+        elif self._working and not self._ready:
+            done = "ai-judge is complete" if self._all else "ready"
+            self._all = self._working = False
+            self._study.state.say(done, running=False)
+
+    async def _report(self) -> None:
+        """Progress moves while texts grow, not only when they are finished."""
+        while True:
+            await asyncio.sleep(_PROGRESS_SECONDS)
+            if self._preparing:
+                self._say_where_we_are()
 
     def report_progress(self) -> None:
         """Publish progress per candidate."""
@@ -118,7 +142,7 @@ class Conductor:
 
     async def close(self) -> None:
         """Stop working."""
-        tasks = [task for task in (self._task, self._warm_up) if task is not None]
+        tasks = [*self._tasks, *self._preparing.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,9 +10,10 @@ from emojudge.domain import Item
 from emojudge.engine.tasks import LIVE
 from emojudge.errors import EngineError
 from emojudge.pipeline.deploying import replacer_for
+from emojudge.pipeline.engine_plan import plan_engine
 from emojudge.pipeline.estimate import estimate_generation
 from emojudge.pipeline.rating import RaterSession
-from emojudge.pipeline.responses import LiveText, models_at_once
+from emojudge.pipeline.responses import LiveText
 from emojudge.pipeline.results import build_sections, results_view
 from emojudge.pipeline.reveal import PaneText
 from emojudge.pipeline.study import Study
@@ -57,14 +58,10 @@ class Desk:
         study = self.study
         if study.try_to_lead():
             await study.discover()
-            at_once = models_at_once(study)
-            if study.config.performance_config.parallel_models is None:
-                # More than the panes show would only divide the cores further.
-                panes = pane_count(
-                    study.config.human_judging.panes, len(study.discovery.candidates)
-                )
-                at_once = min(at_once, panes)
-            self.workspace = Workspace(study, at_once, self._modules)
+            # More models than the panes show would only divide the cores further.
+            panes = pane_count(study.config.human_judging.panes, len(study.discovery.candidates))
+            plan = await plan_engine(study, most_models=panes)
+            self.workspace = Workspace(study, plan, self._modules)
             self.workspace.conductor.report_progress()
         else:
             study.follow()

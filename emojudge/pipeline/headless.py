@@ -11,9 +11,9 @@ from emojudge.deploy.layout import Generation
 from emojudge.domain import Candidate, CellFailure
 from emojudge.errors import EngineError, NeedsPerson
 from emojudge.pipeline.deploying import incoming, judgement_gates, replacer_for
+from emojudge.pipeline.engine_plan import plan_engine
 from emojudge.pipeline.estimate import estimate_generation
 from emojudge.pipeline.reporting import people_done, write_report
-from emojudge.pipeline.responses import models_at_once
 from emojudge.pipeline.state import Phase
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import EngineModules, Workspace, unused_gpu
@@ -85,8 +85,8 @@ class HeadlessRun:
         estimate = estimate_generation(study)
         _LOG.info("%s", estimate)
         # One model at a time: each is loaded once and has all cores to itself.
-        at_once = min(models_at_once(study), study.config.performance_config.parallel_models or 1)
-        workspace = Workspace(study, at_once, self._modules)
+        plan = await plan_engine(study, most_models=1)
+        workspace = Workspace(study, plan, self._modules)
         warm_up: asyncio.Task[None] | None = None
         try:
             if estimate.cells:

@@ -9,16 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import psutil
-
 from emojudge import clock
 from emojudge.domain import Candidate, Cell, CellFailure, Response
-from emojudge.engine.local import WORKER_MODULE, LocalExecutor, WorkerOptions
 from emojudge.engine.tasks import (
     BACKGROUND,
     Executor,
@@ -30,13 +25,12 @@ from emojudge.engine.tasks import (
     Started,
 )
 from emojudge.pipeline.cells import conversation, engine_version, template_for
+from emojudge.pipeline.pace import Pace
 from emojudge.pipeline.state import CandidateProgress
 from emojudge.pipeline.study import Study
 from emojudge.store.tables import FAILURES, RESPONSES
 
 _LOG = logging.getLogger(__name__)
-_MEMORY_SHARE = 0.6
-_MEMORY_PER_MODEL_BYTE = 2.0
 
 
 @dataclass(frozen=True)
@@ -48,47 +42,14 @@ class LiveText:
     problem: str | None = None
 
 
-def models_at_once(study: Study) -> int:
-    """How many models are loaded together: as configured, else what free memory holds.
-
-    llama.cpp keeps repacked weights beside the mapped file, so a model counts twice its size.
-    """
-    configured = study.config.performance_config.parallel_models
-    candidates = study.discovery.candidates
-    if configured is not None:
-        return min(configured, len(candidates))
-    room = psutil.virtual_memory().available * _MEMORY_SHARE
-    fitting = 0
-    for candidate in sorted(candidates, key=lambda one: -one.size):
-        room -= candidate.size * _MEMORY_PER_MODEL_BYTE
-        if room < 0:
-            break
-        fitting += 1
-    return max(1, fitting)
-
-
-def make_executor(study: Study, at_once: int, module: str = WORKER_MODULE) -> LocalExecutor:
-    """A local executor for this study; the cores are shared between the models at once."""
-    performance = study.config.performance_config
-    cores = len(os.sched_getaffinity(0))
-    return LocalExecutor(
-        at_once,
-        WorkerOptions(
-            threads=performance.threads or max(1, cores // at_once),
-            context_length=performance.context_length,
-            gpu_layers=performance.gpu_layers,
-            main_gpu=performance.main_gpu,
-            tensor_split=performance.tensor_split,
-            module=module,
-        ),
-    )
-
-
 class _Job:
     """A cell being generated."""
 
-    def __init__(self, request: GenerateTask) -> None:
+    def __init__(self, request: GenerateTask, pace: Pace) -> None:
         self.request = request
+        self.priority = request.priority
+        self.pace = pace
+        self.started = False
         self.text = ""
         self.task: asyncio.Task[Response | CellFailure] | None = None
 
@@ -101,9 +62,8 @@ class Responses:
         self._executor = executor
         self._jobs: dict[str, _Job] = {}
         self._failed: dict[str, CellFailure] = {}
-        self._spent: dict[str, list[tuple[int, float]]] = {}
+        self._paces: dict[str, Pace] = {}
         self._reused: dict[str, set[str]] = {}
-        self._began = time.monotonic()
 
     def live(self, cell_id: str) -> LiveText:
         """What there is of a cell that is not stored yet; a screen may ask on every paint."""
@@ -129,13 +89,24 @@ class Responses:
             return future
         job = self._jobs.get(cell.id)
         if job is not None and job.task is not None:
-            self._executor.prioritise(job.request, priority)
+            if priority < job.priority:
+                job.priority = priority
+                self._executor.prioritise(job.request, priority)
             return job.task
-        job = _Job(self._request(cell, priority))
+        job = _Job(self._request(cell, priority), self._pace(cell.candidate))
         job.task = asyncio.create_task(self._generate(cell, job), name=f"cell {cell.id}")
         job.task.add_done_callback(self._note_problem)
         self._jobs[cell.id] = job
         return job.task
+
+    def _pace(self, candidate: str) -> Pace:
+        return self._paces.setdefault(candidate, Pace())
+
+    def drop_waiting(self, priority: int) -> None:
+        """Forget jobs of this priority or less urgent ones that are not being worked on yet."""
+        for job in tuple(self._jobs.values()):
+            if job.priority >= priority and not job.started and job.task is not None:
+                job.task.cancel()
 
     def _note_problem(self, task: asyncio.Task[Response | CellFailure]) -> None:
         """A job nobody waits for (a live pane's) must not fail in silence."""
@@ -175,13 +146,19 @@ class Responses:
                 async for event in events:
                     if isinstance(event, Started):
                         job.text = ""
+                        if not job.started:
+                            job.started = True
+                            job.pace.begin()
                     elif isinstance(event, NewText):
                         job.text += event.text
+                        job.pace.more(event.tokens)
                     elif isinstance(event, Finished):
                         result = self._store(cell, event)
                     elif isinstance(event, Failed):
                         result = self._record_failure(cell, event.reason)
         finally:
+            if job.started:
+                job.pace.end()
             if self._jobs.get(cell.id) is job:
                 del self._jobs[cell.id]
         assert result is not None
@@ -211,7 +188,7 @@ class Responses:
             writer.put(RESPONSES, [response])
         if self._study.store.get(FAILURES, cell.id) is not None:
             writer.remove(FAILURES, [cell.id])
-        self._spent.setdefault(cell.candidate, []).append((generated.tokens, generated.seconds))
+        self._pace(cell.candidate).finished(generated.tokens)
         self._study.changed(cell.prompt_id)
         return response
 
@@ -237,17 +214,15 @@ class Responses:
         done = {cell.id for cell in wanted if self._study.stored(cell) is not None}
         reused = self._reused.setdefault(candidate.sha256, done)
         failed = len(ids & self._failed.keys())
-        spent = self._spent.get(candidate.sha256, [])
-        tokens = sum(count for count, _ in spent)
-        seconds = sum(took for _, took in spent)
+        pace = self._pace(candidate.sha256)
         left = len(ids) - len(done) - failed
         return CandidateProgress(
             done=len(done),
             total=len(ids),
             reused=len(reused & ids),
             failed=failed,
-            tokens_per_second=tokens / seconds if seconds else None,
-            seconds_left=left * seconds / len(spent) if spent and left else None,
+            tokens_per_second=pace.tokens_per_second,
+            seconds_left=pace.seconds_left(left, self._study.config.generation.max_tokens),
         )
 
     async def close(self) -> None:

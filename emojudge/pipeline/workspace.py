@@ -10,8 +10,9 @@ from emojudge.engine.local import WORKER_MODULE
 from emojudge.errors import EngineError
 from emojudge.pipeline.conductor import Conductor
 from emojudge.pipeline.encoders import encoder_name
+from emojudge.pipeline.engine_plan import EnginePlan, make_executor
 from emojudge.pipeline.judging import Judging
-from emojudge.pipeline.responses import Responses, make_executor
+from emojudge.pipeline.responses import Responses
 from emojudge.pipeline.study import Study
 
 _ENCODER_THREADS = 2
@@ -26,13 +27,15 @@ class EngineModules:
 
 
 class Workspace:
-    """A study with its engine. Built after discover, because capacity depends on the models."""
+    """A study with its engine. Planned after discover, because capacity depends on the models."""
 
-    def __init__(self, study: Study, at_once: int, modules: EngineModules | None = None) -> None:
+    def __init__(
+        self, study: Study, plan: EnginePlan, modules: EngineModules | None = None
+    ) -> None:
         modules = modules or EngineModules()
         self.study = study
-        self.at_once = at_once
-        self.responses = Responses(study, make_executor(study, at_once, modules.worker))
+        self.plan = plan
+        self.responses = Responses(study, make_executor(study, plan, modules.worker))
         self.encoder = Encoder(encoder_name(study.loaded), _ENCODER_THREADS, modules.encoder)
         self.judging = Judging(study, self.encoder)
         self.conductor = Conductor(study, self.responses, self.judging)

@@ -31,13 +31,17 @@ T = TypeVar("T", bound=Frozen)
 
 
 class StudyRecord(Frozen):
-    """What is fixed when a study is made; ``seed`` decides every draw."""
+    """What is fixed when a study is made; ``seed`` decides every draw.
+
+    ``batch_width`` is how many texts decode together, None before the first were generated.
+    """
 
     id: str = "study"
     schema_version: int
     seed: int
     name: str
     created: str
+    batch_width: int | None = None
 
 
 class Discovery(Frozen):

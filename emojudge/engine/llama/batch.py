@@ -46,10 +46,34 @@ class DecodeBatch:
         self._token[start:end] = tokens
         self._position[start:end] = range(position, position + len(tokens))
         self._wanted[start:end] = all_logits
+        self._count[start:end] = 1
         for index in range(start, end):
             self._ids[index][0] = sequence
         self.native.n_tokens = end
         return end - 1
+
+    def add_shared(self, tokens: Sequence[int], position: int, sequences: Sequence[int]) -> None:
+        """Append tokens that belong to several sequences at once, without logits."""
+        start = len(self)
+        if not tokens:
+            return
+        end = self.add(tokens, position, sequences[0]) + 1
+        self._count[start:end] = len(sequences)
+        for index in range(start, end):
+            self._ids[index][: len(sequences)] = sequences
+
+    def add_one(self, token: int, position: int, sequence: int) -> int:
+        """Like :meth:`add` for one token, without arrays; decoding does this all the time."""
+        index = len(self)
+        if index >= self.capacity:
+            raise ValueError(f"a batch of {self.capacity} tokens is full")
+        native = self.native
+        native.token[index] = token
+        native.pos[index] = position
+        native.seq_id[index][0] = sequence
+        native.logits[index] = False
+        native.n_tokens = index + 1
+        return index
 
     def want(self, index: int) -> None:
         """Compute logits at this index."""

@@ -26,7 +26,10 @@ _WORTH_COPYING = 8
 
 @dataclass(frozen=True)
 class Request:
-    """One text to generate. ``urgent`` ones run alone while there are any."""
+    """One text to generate. ``urgent`` ones run alone while there are any.
+
+    ``past_the_end`` goes on to ``max_tokens`` whatever the model says, for timing.
+    """
 
     id: str
     prompt: tuple[int, ...]
@@ -36,6 +39,7 @@ class Request:
     seed: int
     deadline_seconds: float
     urgent: bool = False
+    past_the_end: bool = False
 
     @property
     def room(self) -> int:
@@ -159,6 +163,11 @@ class Batcher:
     def has_room(self) -> bool:
         """Whether a further request would be begun at once, as far as slots go."""
         return len(self._waiting) + sum(one is not None for one in self._slots) < self.width
+
+    @property
+    def evaluating_prompts(self) -> bool:
+        """Whether the next step evaluates prompts, and does not only decode."""
+        return bool(self._waiting) or any(one is not None and one.unfed > 1 for one in self._slots)
 
     def make_urgent(self, request_id: str) -> None:
         """Make a request urgent that was added as one that is not."""
@@ -365,8 +374,11 @@ class Batcher:
         rows = []
         for slot, count in parts:
             sequence = self._at(slot)
-            tokens = sequence.tokens[sequence.fed : sequence.fed + count]
-            index = batch.add(tokens, sequence.fed, slot)
+            if count == 1:
+                index = batch.add_one(sequence.tokens[sequence.fed], sequence.fed, slot)
+            else:
+                tokens = sequence.tokens[sequence.fed : sequence.fed + count]
+                index = batch.add(tokens, sequence.fed, slot)
             if count == sequence.unfed:
                 batch.want(index)
                 rows.append((slot, index))
@@ -379,12 +391,12 @@ class Batcher:
             self._accept(self._at(slot), self._at(slot).sampler.pick(self._memory.logits(index)))
 
     def _accept(self, sequence: _Sequence, token: int) -> None:
-        if self._model.ends(token):
+        if self._model.ends(token) and not sequence.request.past_the_end:
             sequence.finish = "end"
             return
         sequence.generated += 1
         sequence.tokens.append(token)
-        sequence.unsent.append(sequence.decoder.decode(self._model.piece(token)))
+        sequence.unsent.append(sequence.decoder.decode(self._model.spoken(token)))
         sequence.unsent_tokens += 1
         if sequence.generated >= sequence.request.max_tokens:
             sequence.finish = "length"

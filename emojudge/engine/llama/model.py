@@ -34,13 +34,17 @@ class Placement:
 
 @dataclass(frozen=True)
 class ContextShape:
-    """``tokens`` is per sequence, or shared by all if ``unified``; ``outputs`` rows per batch."""
+    """``tokens`` is per sequence, or shared by all if ``unified``; ``outputs`` rows per batch.
+
+    ``physical_batch`` is how many tokens are evaluated at once; None means the whole ``batch``.
+    """
 
     tokens: int
     sequences: int
     threads: int
     unified: bool = False
     batch: int = PREFILL_TOKENS
+    physical_batch: int | None = None
     outputs: int | None = None
 
 
@@ -68,6 +72,7 @@ class LlamaModel:
             raise EngineError(f"{path} has no vocabulary, so it cannot be given text.")
         self._vocabulary = vocabulary
         self.vocabulary_size: int = lib.llama_vocab_n_tokens(vocabulary)
+        self._spoken: dict[int, bytes] = {}
         self.trained_context: int = lib.llama_model_n_ctx_train(pointer)
 
     @property
@@ -143,6 +148,13 @@ class LlamaModel:
                 return list(buffer[:count])
             room = -count
 
+    def spoken(self, token: int) -> bytes:
+        """The bytes of a token in a text; control tokens are silent."""
+        known = self._spoken.get(token)
+        if known is None:
+            known = self._spoken[token] = self.piece(token)
+        return known
+
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of a token; control tokens are empty unless ``special``."""
         if token < 0:
@@ -168,7 +180,8 @@ class LlamaContext:
         native.take_errors()
         params = lib.llama_context_default_params()
         params.n_ctx = shape.tokens if shape.unified else shape.tokens * shape.sequences
-        params.n_batch = params.n_ubatch = shape.batch
+        params.n_batch = shape.batch
+        params.n_ubatch = shape.physical_batch or shape.batch
         params.n_seq_max = shape.sequences
         params.n_threads = params.n_threads_batch = shape.threads
         params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
@@ -201,8 +214,9 @@ class LlamaContext:
 
     def logits(self, index: int) -> npt.NDArray[np.float32]:
         """The logits at a batch position, shape (vocabulary,); valid until the next decode."""
-        row = lib.llama_get_logits_ith(self.pointer, index)
-        return np.ctypeslib.as_array(row, (self.model.vocabulary_size,))
+        address = native.logits_address(self.pointer, index)
+        row = (ctypes.c_float * self.model.vocabulary_size).from_address(address)
+        return np.frombuffer(memoryview(row), np.float32)
 
     def forget(self, sequence: int, start: int = 0) -> bool:
         """Remove a sequence's tokens from ``start`` on; False where the model cannot in part."""

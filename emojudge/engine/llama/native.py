@@ -50,6 +50,20 @@ def take_errors() -> str:
     return text or "llama.cpp gave no reason"
 
 
+# A prototype of our own: an address is enough, and typed pointers are slow to make.
+_get_logits = lib._lib["llama_get_logits_ith"]
+_get_logits.argtypes = (ctypes.c_void_p, ctypes.c_int32)
+_get_logits.restype = ctypes.c_void_p
+
+
+def logits_address(context: Any, index: int) -> int:
+    """Where the logits of a batch position are. Raises NativeFailure when there are none."""
+    address = _get_logits(context, index)
+    if not address:
+        raise NativeFailure(f"there are no logits at position {index}: {take_errors()}")
+    return int(address)
+
+
 def can_offload() -> bool:
     """Whether this build of llama.cpp can use a GPU."""
     return bool(lib.llama_supports_gpu_offload())

@@ -6,6 +6,7 @@ so that suffixes branch from a common prefix for the cost of their own few token
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -46,7 +47,7 @@ class Scorer:
         self._limit = context_limit
         self._context: LlamaContext | None = None
         self._held: list[int] = []
-        self._batch = DecodeBatch(PREFILL_TOKENS)
+        self._batch = DecodeBatch(PREFILL_TOKENS, _BRANCHES + 1)
         self.reused_tokens = 0
 
     def _context_for(self, tokens: int, sequences: int) -> LlamaContext:
@@ -103,62 +104,78 @@ class Scorer:
         return same
 
     def _feed(self, context: LlamaContext, tokens: Sequence[int], start: int) -> None:
-        """Evaluate a part of the prefix sequence; the logits of its last token are kept."""
-        try:
-            for begin in range(0, len(tokens), PREFILL_TOKENS):
-                part = tokens[begin : begin + PREFILL_TOKENS]
-                self._batch.clear()
-                last = self._batch.add(part, start + begin, _PREFIX)
-                if begin + len(part) == len(tokens):
-                    self._batch.want(last)
-                context.decode(self._batch)
-                self._held += part
-        except BaseException:
-            # An evaluation that was stopped may have written some of its tokens.
-            context.forget_all()
-            self._held = []
-            raise
+        """Evaluate a part of the prefix sequence, without logits."""
+        for begin in range(0, len(tokens), PREFILL_TOKENS):
+            part = tokens[begin : begin + PREFILL_TOKENS]
+            self._batch.clear()
+            self._batch.add(part, start + begin, _PREFIX)
+            context.decode(self._batch)
+            self._held += part
 
     def suffix_log_probs(
         self, prefix: Sequence[int], suffixes: Sequence[Sequence[int]], options: Sequence[int]
     ) -> npt.NDArray[np.float64]:
         """Log-probabilities of ``options`` after each suffix, shape (suffixes, options).
 
-        The prefix is evaluated once, and only from where it differs from the last call's. An
-        empty suffix reads off the prefix itself. Raises EngineError, Aborted or NativeFailure.
+        The prefix is evaluated once, and only from where it differs from the last call's. What is
+        left of it at the end goes into one batch with the suffixes: its tokens then belong to
+        every branch, and the few suffix tokens cost next to nothing beside them. Raises
+        EngineError, Aborted or NativeFailure.
         """
-        if not prefix:
-            raise EngineError("A shared prefix needs at least one token.")
+        if not prefix or not all(suffixes):
+            raise EngineError("A shared prefix and its suffixes need at least one token each.")
         wanted = list(options)
         result = np.empty((len(suffixes), len(wanted)))
         total = sum(map(len, suffixes))
         context = self._context_for(len(prefix) + total, min(len(suffixes), _BRANCHES) + 1)
         kept = self._keep_common(context, prefix)
-        self._feed(context, prefix[kept:], kept)
-        for index, suffix in enumerate(suffixes):
-            if not suffix:
-                result[index] = log_softmax(context.logits(self._last))[wanted]
-        branches = [(index, suffix) for index, suffix in enumerate(suffixes) if suffix]
-        for group in _groups(branches):
-            self._batch.clear()
-            rows = []
-            for sequence, (index, suffix) in enumerate(group, start=1):
-                context.copy(_PREFIX, sequence)
-                row = self._batch.add(suffix, len(prefix), sequence)
-                self._batch.want(row)
-                rows.append((index, row))
-            try:
-                context.decode(self._batch)
-                for index, row in rows:
-                    result[index] = log_softmax(context.logits(row))[wanted]
-            finally:
-                for sequence in range(1, len(group) + 1):
-                    context.forget(sequence)
+        for group in _groups(list(enumerate(suffixes))):
+            with self._clean_after_failure(context):
+                self._branch(context, prefix, kept, group, wanted, result)
+            kept = len(prefix)
         return result
 
-    @property
-    def _last(self) -> int:
-        return len(self._batch) - 1
+    def _branch(
+        self,
+        context: LlamaContext,
+        prefix: Sequence[int],
+        kept: int,
+        group: list[tuple[int, Sequence[int]]],
+        wanted: list[int],
+        result: npt.NDArray[np.float64],
+    ) -> None:
+        """Evaluate the prefix from ``kept`` on together with some suffixes, and read them off."""
+        branches = range(1, len(group) + 1)
+        together = self._batch.capacity - sum(len(suffix) for _, suffix in group)
+        last_part = max(kept, len(prefix) - together)
+        self._feed(context, prefix[kept:last_part], kept)
+        for branch in branches:
+            context.copy(_PREFIX, branch)
+        self._batch.clear()
+        self._batch.add_shared(prefix[last_part:], last_part, [_PREFIX, *branches])
+        rows = []
+        for branch, (index, suffix) in zip(branches, group, strict=True):
+            row = self._batch.add(suffix, len(prefix), branch)
+            self._batch.want(row)
+            rows.append((index, row))
+        context.decode(self._batch)
+        for index, row in rows:
+            result[index] = log_softmax(context.logits(row))[wanted]
+        self._held += prefix[last_part:]
+        for branch in branches:
+            if not context.forget(branch):
+                context.forget_all()
+                self._held = []
+
+    @contextlib.contextmanager
+    def _clean_after_failure(self, context: LlamaContext) -> Iterator[None]:
+        """An evaluation that was stopped may have written some of its tokens."""
+        try:
+            yield
+        except BaseException:
+            context.forget_all()
+            self._held = []
+            raise
 
     def rows(
         self, tokens: Sequence[int], first: int, *, keep: bool = True
@@ -173,19 +190,15 @@ class Scorer:
             context.forget_all()
             self._held = []
         start = self._keep_common(context, tokens[:first])
-        if start < first - 1:
+        with self._clean_after_failure(context):
             self._feed(context, tokens[start : first - 1], start)
         position = first - 1
         while position < len(tokens) - 1:
             part = tokens[position : min(position + LOGIT_ROWS, len(tokens) - 1)]
             self._batch.clear()
             self._batch.add(part, position, _PREFIX, all_logits=True)
-            try:
+            with self._clean_after_failure(context):
                 context.decode(self._batch)
-            except BaseException:
-                context.forget_all()
-                self._held = []
-                raise
             self._held += part
             for offset in range(len(part)):
                 yield position + offset + 1, context.logits(offset)
@@ -216,7 +229,9 @@ def _groups(
     size = 0
     for index, suffix in branches:
         if len(suffix) > PREFILL_TOKENS:
-            raise EngineError(f"A suffix of {len(suffix)} tokens is too long to branch.")
+            raise EngineError(
+                f"A suffix of {len(suffix)} tokens is too long; the most is {PREFILL_TOKENS}."
+            )
         if size + len(suffix) > PREFILL_TOKENS or len(group) >= _BRANCHES:
             yield group
             group, size = [], 0

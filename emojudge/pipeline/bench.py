@@ -1,0 +1,256 @@
+"""``emojudge bench``: this machine's speed against its own limits, on the worker's real loops."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from emojudge import prompts
+from emojudge.candidates.discover import read_model
+from emojudge.config import GenerationConfig
+from emojudge.domain import Message, Sampling, Specs
+from emojudge.engine.process import MODEL_ENVIRONMENT, WorkerProcess
+from emojudge.engine.protocol import (
+    Bench,
+    BenchDone,
+    BenchProgress,
+    Generate,
+    Generated,
+    GivenText,
+    LoadModel,
+    ModelReady,
+    SpeedRatios,
+    TaskFailed,
+)
+from emojudge.errors import EngineError
+from emojudge.pipeline.cells import conversation, engine_version
+from emojudge.prompts import BUNDLED_NAME
+from emojudge.text import human_bytes
+
+BENCH_MODULE = "emojudge.engine.bench_worker"
+WIDTHS = (8, 16, 32)
+_STEP_SECONDS = 900.0
+_PEAK_WIDTH = 16
+_JUDGED = 6
+_MEGABYTE = 1e6
+_REPLY = (
+    "I am so sorry. That sounds really hard, and it makes sense that you feel lost right now. "
+    "Tell me about it, if you like. I have all evening, and I would rather listen than guess what "
+    "it is like for you."
+)
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A worker's peak resident memory in bytes after a batch, and what it must hold."""
+
+    resident: int
+    file: int
+    kv: int
+    load_mode: str
+
+    @property
+    def beside(self) -> int:
+        """What the worker needs beside the model and its context."""
+        return self.resident - self.file - self.kv
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """Everything a benchmark found."""
+
+    model: Path
+    specs: Specs
+    threads: int
+    repetitions: int
+    tokens: int
+    done: BenchDone
+    peak: Peak
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of ``--json``; tables by batch width have the width as a string key."""
+        done = self.done
+        return {
+            "greedy": done.greedy.model_dump(mode="json"),
+            "sampled": done.sampled.model_dump(mode="json"),
+            "judge_over_json": done.judge_over_json,
+            "load_seconds": done.load_seconds,
+            "peak_mb": self.peak.resident / _MEGABYTE,
+            "peak": {
+                "width": _PEAK_WIDTH,
+                "load_mode": self.peak.load_mode,
+                "file_mb": self.peak.file / _MEGABYTE,
+                "kv_mb": self.peak.kv / _MEGABYTE,
+                "beside_mb": self.peak.beside / _MEGABYTE,
+            },
+            "bound": {str(width): rate for width, rate in done.bound.items()},
+            "judged_per_second": {"prefix": done.judged_by_prefix, "json": done.judged_by_json},
+            "same_texts": done.texts.model_dump(mode="json"),
+            "settings": {
+                "model": str(self.model),
+                "quantization": self.specs.quantization,
+                "engine": engine_version(),
+                "threads": self.threads,
+                "cores": len(os.sched_getaffinity(0)),
+                "flash_attention": True,
+                "repetitions": self.repetitions,
+                "tokens_per_text": self.tokens,
+                "widths": list(WIDTHS),
+                "temperature": 0.7,
+                "top_p": 0.9,
+                "rates": "tokens per second while decoding, prompts evaluated before",
+                "sequential": "Llama.create_completion, streaming",
+            },
+        }
+
+    def lines(self) -> list[str]:
+        """The form for people."""
+        done = self.done
+        peak = self.peak
+        texts = done.texts
+        shares = ", ".join(
+            f"{share:.0%} at {width}" for width, share in texts.batched_and_single.items()
+        )
+        gap = texts.largest_gap
+        apart = "" if gap is None else f"; where they part, logits differ by at most {gap:.2f}"
+        return [
+            f"{self.model.name} ({self.specs.quantization}), {self.threads} threads, "
+            f"{engine_version()}; medians of {self.repetitions}",
+            "",
+            *_table("greedy", done.greedy, done),
+            "",
+            *_table("temperature .7, top-p .9", done.sampled, done),
+            "",
+            f"judging    {done.judged_by_prefix:.1f} responses/s by shared prefix, "
+            f"{done.judged_by_json:.1f} by one JSON answer each: ×{done.judge_over_json:.1f}",
+            f"loading    {done.load_seconds:.2f} s, {peak.load_mode}",
+            f"memory     {human_bytes(peak.resident)} at most with {_PEAK_WIDTH} texts together: "
+            f"{human_bytes(peak.file)} model, {human_bytes(peak.kv)} context, "
+            f"{human_bytes(peak.beside)} beside",
+            f"same text  {texts.single_and_sequential:.0%} of 10 greedy texts one by one as the "
+            "high-level loop's",
+            f"           {shares} together as one by one{apart}",
+        ]
+
+
+def _table(name: str, ratios: SpeedRatios, done: BenchDone) -> list[str]:
+    rows = [
+        f"{name:26} tokens/s   × high-level   of the bound   × with prompts",
+        f"  high-level loop          {ratios.sequential:8.0f}           1.00",
+        f"  own loop, one by one     {ratios.single:8.0f}   {ratios.single_over_sequential:12.2f}",
+    ]
+    for width, rate in ratios.batched.items():
+        rows.append(
+            f"  own loop, {width:2} together    {rate:8.0f}   "
+            f"{ratios.batched_over_sequential[width]:12.2f}   "
+            f"{ratios.batched_over_bound[width]:12.2f}   {ratios.with_prompts[width]:14.2f}"
+        )
+    return rows
+
+
+def _conversations() -> tuple[tuple[Message, ...], ...]:
+    """Bundled prompts behind the default system turn."""
+    with resources.as_file(resources.files("emojudge").joinpath("data", BUNDLED_NAME)) as file:
+        chosen = prompts.load_prompts(file)[: max(WIDTHS)]
+    return tuple(conversation(one, GenerationConfig()) for one in chosen)
+
+
+async def run_benchmark(
+    model: Path,
+    *,
+    threads: int | None,
+    gpu_layers: int | None,
+    repetitions: int,
+    tokens: int,
+    progress: Progress,
+) -> BenchResult:
+    """Time a model (minutes). Raises EngineError when it cannot be loaded or run."""
+    specs, _ = read_model(model.stem, [model])
+    threads = threads or len(os.sched_getaffinity(0))
+    talks = _conversations()
+    command = Bench(
+        path=str(model),
+        threads=threads,
+        gpu_layers=gpu_layers,
+        widths=WIDTHS,
+        repetitions=repetitions,
+        tokens=tokens,
+        conversations=talks,
+        judged=tuple(GivenText(messages=one[-1:], text=_REPLY) for one in talks[:_JUDGED]),
+    )
+    process = await WorkerProcess.start(BENCH_MODULE, "the benchmark", MODEL_ENVIRONMENT)
+    try:
+        await process.send(command)
+        while not isinstance(event := await process.receive(_STEP_SECONDS), BenchDone):
+            if isinstance(event, BenchProgress):
+                progress(event.what, event.done, event.total)
+            else:
+                reason = event.reason if isinstance(event, TaskFailed) else f"it answered {event}"
+                raise EngineError(f"{model.name} could not be timed: {reason}")
+    finally:
+        await process.kill()
+    peak = await _peak(model, specs, threads, gpu_layers, tokens, talks)
+    return BenchResult(model, specs, threads, repetitions, tokens, event, peak)
+
+
+async def _peak(
+    model: Path,
+    specs: Specs,
+    threads: int,
+    gpu_layers: int | None,
+    tokens: int,
+    talks: tuple[tuple[Message, ...], ...],
+) -> Peak:
+    """The peak memory of a real worker that has done a batch."""
+    process = await WorkerProcess.start("emojudge.engine.worker", "the worker", MODEL_ENVIRONMENT)
+    try:
+        load = LoadModel(
+            path=str(model), batch_width=_PEAK_WIDTH, threads=threads, gpu_layers=gpu_layers
+        )
+        await process.send(load)
+        ready = await process.receive(_STEP_SECONDS)
+        if not isinstance(ready, ModelReady):
+            raise EngineError(f"{model.name} could not be loaded again to measure its memory.")
+        sampling = Sampling(max_tokens=tokens, temperature=0.7, top_p=0.9)
+        for number, talk in enumerate(talks[:_PEAK_WIDTH]):
+            await process.send(
+                Generate(
+                    id=str(number),
+                    messages=talk,
+                    sampling=sampling,
+                    seed=number,
+                    deadline_seconds=_STEP_SECONDS,
+                )
+            )
+        longest = done = 0
+        while done < _PEAK_WIDTH:
+            event = await process.receive(_STEP_SECONDS)
+            if isinstance(event, TaskFailed):
+                raise EngineError(f"{model.name} could not answer a prompt: {event.reason}")
+            if isinstance(event, Generated):
+                done += 1
+                longest = max(longest, event.prompt_tokens + tokens)
+        resident = _high_water(process.pid)
+    finally:
+        await process.kill()
+    per_sequence = -(-longest // 256) * 256
+    kv = (specs.kv_bytes_per_token or 0) * per_sequence * _PEAK_WIDTH
+    return Peak(resident, model.stat().st_size, kv, ready.load_mode)
+
+
+def _high_water(pid: int) -> int:
+    """The most memory a process has had in RAM, in bytes."""
+    status = Path(f"/proc/{pid}/status")
+    try:
+        line = next(one for one in status.read_text().splitlines() if one.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        # Without /proc the present size is the best there is.
+        return int(psutil.Process(pid).memory_info().rss)
+    return int(line.split()[1]) * 1024
