@@ -177,6 +177,19 @@ def report(
 
 
 @app.command()
+def cache(
+    config: ConfigOption = Path(),
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what nothing refers to.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What the study has stored; pruning never removes a judged or rated response."""
+    from emojudge.cli_support import look_at_cache
+
+    contents = look_at_cache(load(config), prune_it=prune)
+    result(contents.as_json(), as_json, contents.lines())
+
+
+@app.command()
 def bench(
     model: Annotated[
         Path | None, typer.Option("--model", help="A GGUF; unset: the demo's Q8_0.")

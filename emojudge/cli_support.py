@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,11 +19,13 @@ from emojudge.deploy.replacer import Status
 from emojudge.engine.quantizer import quantize_ladder
 from emojudge.errors import Interrupted, UsageError
 from emojudge.pipeline.bench import BenchResult, run_benchmark
+from emojudge.pipeline.cache import CacheContents, cache_contents, prune
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.reporting import write_report
 from emojudge.pipeline.setup import demo_ladder, prepare_demo
 from emojudge.pipeline.study import Study
+from emojudge.progress_bars import ProgressBars
 from emojudge.prompts import load_prompts
 from emojudge.report.write import Written
 from emojudge.say import say
@@ -103,24 +105,32 @@ def run_demo(out: Path, prompts: int | None, *, headless: bool, verbose: bool) -
     if not headless:
         open_workstation(loaded, screen="candidates", rater=None, start=True, verbose=verbose)
         return
-    with_log(loaded, verbose)
-    study = Study(loaded)
 
-    async def work() -> None:
-        run = HeadlessRun(study)
+    async def work(run: HeadlessRun) -> None:
         await run.run("ai-judge")
         run.rank()
 
+    run_headless(loaded, work, verbose=verbose)
+
+
+def run_headless(
+    loaded: LoadedConfig, work: Callable[[HeadlessRun], Coroutine[Any, Any, Any]], *, verbose: bool
+) -> None:
+    """Run phases with log lines on stderr, and bars below them on a terminal."""
+    bars = ProgressBars()
+    with_log(loaded, verbose, bars.log_handler)
+    study = Study(loaded)
     try:
-        run_until_signalled(work())
+        with bars:
+            run_until_signalled(work(HeadlessRun(study, show=bars if bars.on_terminal else None)))
     finally:
         study.close()
 
 
-def with_log(loaded: LoadedConfig, verbose: bool, *, to_stderr: bool = True) -> None:
+def with_log(loaded: LoadedConfig, verbose: bool, shown_by: logging.Handler | None) -> None:
     """Start the study's log."""
     level = logging.DEBUG if verbose else loaded.log_level
-    start_log(loaded.study_dir, level, to_stderr=to_stderr)
+    start_log(loaded.study_dir, level, shown_by)
 
 
 def run_study(
@@ -137,12 +147,7 @@ def run_study(
             verbose=verbose,
         )
         return
-    with_log(loaded, verbose)
-    study = Study(loaded)
-    try:
-        run_until_signalled(HeadlessRun(study).run(phase, force=force))
-    finally:
-        study.close()
+    run_headless(loaded, lambda run: run.run(phase, force=force), verbose=verbose)
 
 
 def open_workstation(
@@ -161,7 +166,7 @@ def open_workstation(
         )
     settings = load_settings()
     name = rater_name(rater, settings)
-    with_log(loaded, verbose, to_stderr=False)
+    with_log(loaded, verbose, None)
     from emojudge.app import EmojudgeApp
 
     study = Study(loaded)
@@ -227,6 +232,15 @@ def run_quantize(source: Path, types: str, out: Path, imatrix: Path | None) -> l
             progress=progress,
         )
     )
+
+
+def look_at_cache(loaded: LoadedConfig, *, prune_it: bool) -> CacheContents:
+    """``emojudge cache``."""
+    study = Study(loaded)
+    try:
+        return prune(study) if prune_it else cache_contents(study)
+    finally:
+        study.close()
 
 
 def run_bench(

@@ -181,7 +181,7 @@ def test_a_study_without_discovery_says_what_to_run(tmp_path: Path) -> None:
 
 def test_the_log_is_appended_to(tmp_path: Path) -> None:
     for line in ("first", "second"):
-        start_log(tmp_path, logging.INFO, to_stderr=False)
+        start_log(tmp_path, logging.INFO, None)
         logging.getLogger("emojudge.trial").info(line)
     text = (tmp_path / "pass2_execution.log").read_text()
     assert [line.split()[-1] for line in text.splitlines()] == ["first", "second"]

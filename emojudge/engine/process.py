@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from emojudge.domain import Frozen
 from emojudge.engine.protocol import Event, decode_event, encode
@@ -36,7 +36,11 @@ class WorkerProcess:
 
     @classmethod
     async def start(
-        cls, module: str, name: str, extra_environment: Mapping[str, str] | None = None
+        cls,
+        module: str,
+        name: str,
+        extra_environment: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
     ) -> WorkerProcess:
         """Run ``python -m module`` in a session of its own, so that Ctrl-C stays with the app.
 
@@ -49,6 +53,7 @@ class WorkerProcess:
                 sys.executable,
                 "-m",
                 module,
+                *arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

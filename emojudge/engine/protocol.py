@@ -206,6 +206,13 @@ class ModelReady(Frozen):
     gpu_offload: bool
 
 
+class Sandboxed(Frozen):
+    """A sandboxed worker has put its limits on; ``network_cut`` where the system allowed it."""
+
+    event: Literal["sandboxed"] = "sandboxed"
+    network_cut: bool
+
+
 class TaskBegan(Frozen):
     """A task is being worked on from now; what ends the worker may be its doing."""
 
@@ -412,6 +419,7 @@ class BenchDone(Frozen):
 
 Event = Annotated[
     ModelReady
+    | Sandboxed
     | TaskBegan
     | TextFrame
     | Generated

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from emojudge.errors import EngineError
 
 RENDERER_MODULE = "emojudge.engine.template_renderer"
 _START_SECONDS = 60.0
+_EXIT_SECONDS = 1.0
 _RENDER_SECONDS = 20.0
 """Wall time; the processor time is limited in the renderer, and a busy machine shares it."""
 
@@ -73,16 +75,28 @@ class TemplateProcess:
                 if selector.select(max(0.0, deadline - time.monotonic())):
                     chunk = self._child.stdout.read(1 << 20) or b""
                 if not chunk:
-                    self.close()
                     raise EngineError(
-                        "The chat template did not finish within its limits (2 s of processor "
-                        "time, 512 MB of memory). Set generation.chat_template in the config to "
-                        "one that does."
+                        f"The chat template {self._end()}. Set generation.chat_template in the "
+                        "config to one that works."
                     )
                 self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def _end(self) -> str:
+        """End the child, and say how it ended if it did so by itself."""
+        assert self._child is not None
+        try:
+            code: int | None = self._child.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            code = None
+        self.close()
+        if code is None:
+            return f"did not finish within {_RENDER_SECONDS:.0f} s"
+        if -code in (signal.SIGXCPU, signal.SIGKILL):
+            return "took more than 2 s of processor time"
+        return f"ended its renderer with status {code}, out of memory perhaps (512 MB)"
 
     def close(self) -> None:
         """End the child."""

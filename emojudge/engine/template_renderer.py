@@ -25,14 +25,21 @@ def _allow_seconds() -> None:
     """Renew the allowance: the soft limit counts from the start of the process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = used.ru_utime + used.ru_stime
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(spent) + CPU_SECONDS + 1, hard))
+    _limit(resource.RLIMIT_CPU, int(spent) + CPU_SECONDS + 1)
+
+
+def _limit(what: int, most: int) -> None:
+    """Lower a soft limit, within the hard one that a sandbox may have set."""
+    _, hard = resource.getrlimit(what)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(what, (most, hard))
 
 
 def main() -> None:
     """Answer requests until stdin closes."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    _limit(resource.RLIMIT_CORE, 0)
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)

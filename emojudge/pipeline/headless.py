@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from typing import Protocol
 
 from emojudge.deploy.layout import Generation
 from emojudge.domain import Candidate, CellFailure
@@ -14,7 +15,7 @@ from emojudge.pipeline.deploying import incoming, judgement_gates, replacer_for
 from emojudge.pipeline.engine_plan import plan_engine
 from emojudge.pipeline.estimate import estimate_generation
 from emojudge.pipeline.reporting import people_done, write_report
-from emojudge.pipeline.state import Phase
+from emojudge.pipeline.state import CandidateProgress, Phase
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import EngineModules, Workspace, unused_gpu
 from emojudge.ranking.scores import rank_candidates
@@ -23,14 +24,30 @@ from emojudge.text import human_bytes, human_seconds
 
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 5.0
+_BAR_SECONDS = 0.2
+
+
+class ShowsProgress(Protocol):
+    """Draws how far a candidate is."""
+
+    def candidate(self, name: str, now: CandidateProgress) -> None:
+        """Called a few times a second, and once when the candidate is complete."""
+        ...
 
 
 class HeadlessRun:
     """Runs phases of one study one after another. What is stored is never computed again."""
 
-    def __init__(self, study: Study, modules: EngineModules | None = None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        modules: EngineModules | None = None,
+        show: ShowsProgress | None = None,
+    ) -> None:
+        """Progress goes to ``show``; without one it is a log line every few seconds."""
         self.study = study
         self._modules = modules
+        self._show = show
 
     async def run(self, phase: str, *, force: str | None = None) -> Written | None:
         """Run one phase, or ``full``. Raises NeedsPerson where only a person can go on."""
@@ -124,8 +141,11 @@ class HeadlessRun:
 
         async def report() -> None:
             while True:
-                await asyncio.sleep(_PROGRESS_SECONDS)
+                await asyncio.sleep(_PROGRESS_SECONDS if self._show is None else _BAR_SECONDS)
                 now = responses.progress_of(candidate, cells)
+                if self._show is not None:
+                    self._show.candidate(candidate.name, now)
+                    continue
                 left = (
                     "" if now.seconds_left is None else f", {human_seconds(now.seconds_left)} left"
                 )
@@ -143,6 +163,8 @@ class HeadlessRun:
             with contextlib.suppress(asyncio.CancelledError):
                 await reporter
         after = responses.progress_of(candidate, cells)
+        if self._show is not None:
+            self._show.candidate(candidate.name, after)
         failures = [one for one in results if isinstance(one, CellFailure)]
         _LOG.info(
             "%s: %d responses generated, %d reused, %d failed%s",

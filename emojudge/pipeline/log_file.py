@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 
 from emojudge.errors import StoreError
@@ -22,8 +21,8 @@ class _Harmless(logging.Formatter):
         return visible_line(super().formatMessage(record))
 
 
-def start_log(folder: Path, level: int, *, to_stderr: bool) -> None:
-    """Append to the study's log; with ``to_stderr`` also show it. Raises StoreError."""
+def start_log(folder: Path, level: int, shown_by: logging.Handler | None) -> None:
+    """Append to the study's log, and hand it to who shows it. Raises StoreError."""
     root = logging.getLogger("emojudge")
     root.setLevel(level)
     root.propagate = False
@@ -41,7 +40,6 @@ def start_log(folder: Path, level: int, *, to_stderr: bool) -> None:
         ) from problem
     file.setFormatter(_Harmless(_FORMAT))
     root.addHandler(file)
-    if to_stderr:
-        stream = logging.StreamHandler(sys.stderr)
-        stream.setFormatter(_Harmless("%(message)s"))
-        root.addHandler(stream)
+    if shown_by is not None:
+        shown_by.setFormatter(_Harmless("%(message)s"))
+        root.addHandler(shown_by)

@@ -47,13 +47,15 @@ class Pace:
         return self._tokens / busy if self._tokens and busy > 0 else None
 
     def seconds_left(self, texts: int, longest: int) -> float | None:
-        """Time for so many unfinished texts; ``longest`` is what one may have before any is known.
+        """Time for so many unfinished texts of at most ``longest`` tokens.
 
-        None until there is a rate, or with nothing left.
+        Short texts finish first, so those under way are counted as long ones. None until there is
+        a rate, or with nothing left.
         """
         rate = self.tokens_per_second
         if rate is None or texts <= 0:
             return None
-        mean = self._finished_tokens / self._finished if self._finished else longest
-        under_way = self._tokens - self._finished_tokens
-        return max(texts * mean - under_way, mean) / rate
+        under_way = min(self._running, texts)
+        mean = (self._finished_tokens + under_way * longest) / max(1, self._finished + under_way)
+        said = self._tokens - self._finished_tokens
+        return ((texts - under_way) * mean + max(under_way * longest - said, 0)) / rate

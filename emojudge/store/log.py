@@ -15,7 +15,7 @@ from typing import Any
 
 from emojudge.domain import stable_hash
 from emojudge.errors import StoreError
-from emojudge.paths import share_with_team
+from emojudge.paths import share_with_team, write_durably
 
 _CHECKSUM_LENGTH = 16
 
@@ -73,11 +73,17 @@ class LogFollower:
         self.file = file
         self.offset = 0
         self.damage: list[Damage] = []
+        self._inode: int | None = None
 
     def read_new(self) -> list[Record]:
         """Return the records of whole lines not read before."""
         try:
             with self.file.open("rb") as stream:
+                inode = os.fstat(stream.fileno()).st_ino
+                if inode != self._inode:
+                    # The first look, or the log was compacted: what it holds is read again.
+                    self._inode, self.offset = inode, 0
+                    self.damage.clear()
                 stream.seek(self.offset)
                 grown = stream.read()
         except FileNotFoundError:
@@ -97,6 +103,23 @@ class LogFollower:
             position += len(line)
         self.offset += whole
         return records
+
+
+def compact(file: Path) -> None:
+    """Rewrite a log without what later records replaced or removed; its writer must be closed.
+
+    A log with damaged lines is left as it is, because they would be lost. Raises StoreError.
+    """
+    follower = LogFollower(file)
+    latest: dict[tuple[str, str], Record] = {}
+    for record in follower.read_new():
+        latest.pop((record.table, record.id), None)
+        latest[record.table, record.id] = record
+    if follower.damage or not file.exists():
+        return
+    kept = [record.encode() for record in latest.values() if record.document is not None]
+    write_durably(file, b"".join(kept), mode=0o600)
+    share_with_team(file)
 
 
 class LogWriter:

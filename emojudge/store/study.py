@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tinydb.queries import QueryLike
 
@@ -12,7 +12,7 @@ from emojudge.domain import Frozen
 from emojudge.errors import StoreError, StudyTooNew
 from emojudge.paths import make_private_folder
 from emojudge.store.locks import HeldLock
-from emojudge.store.log import Damage, LogFollower, LogWriter, Record
+from emojudge.store.log import Damage, LogFollower, LogWriter, Record, compact
 from emojudge.store.tables import ALL_TABLES, STUDY, TableOf, Tables
 
 SCHEMA_VERSION = 1
@@ -59,6 +59,13 @@ class Writer:
             log = self._log(table.name)
             log.append(*records)
             self._store.refresh(own=log.file)
+
+    def compact(self, table: TableOf[Any]) -> None:
+        """Rewrite the log of a table without what was replaced or removed."""
+        file = self._log(table.name).file
+        self._open.pop(file).close()
+        compact(file)
+        self._store.refresh(own=file)
 
     def close(self) -> None:
         """Close the logs and give up the lock."""

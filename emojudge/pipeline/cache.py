@@ -1,0 +1,96 @@
+"""``emojudge cache``: what a study has stored, and removing what nothing refers to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from emojudge.pipeline.study import Study
+from emojudge.store.tables import FAILURES, ITEMS, JUDGEMENTS, RATED, RESPONSES
+from emojudge.text import counted, human_bytes
+
+
+@dataclass(frozen=True)
+class CacheContents:
+    """Responses and judgements, and which of them the present config does not refer to.
+
+    ``kept`` are unreferred responses that stay, because somebody or something judged them.
+    """
+
+    responses: int
+    judgements: int
+    disk: int
+    unreferred: tuple[str, ...]
+    kept: int
+    failures: tuple[str, ...]
+
+    @property
+    def prunable(self) -> bool:
+        """Whether pruning would remove anything."""
+        return bool(self.unreferred or self.failures)
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of ``--json``."""
+        return {
+            "responses": self.responses,
+            "judgements": self.judgements,
+            "bytes": self.disk,
+            "prunable_responses": len(self.unreferred),
+            "kept_because_judged_or_rated": self.kept,
+            "prunable_failures": len(self.failures),
+        }
+
+    def lines(self) -> list[str]:
+        """The form for people."""
+        prunable = counted(len(self.unreferred), "response")
+        return [
+            f"{counted(self.responses, 'response')} and {counted(self.judgements, 'judgement')} "
+            f"stored, {human_bytes(self.disk)} on disk",
+            f"{prunable} that nothing refers to, {counted(len(self.failures), 'old failure')}"
+            + (": `emojudge cache --prune` removes them" if self.prunable else ""),
+            f"{counted(self.kept, 'response')} of earlier settings kept, because judged or rated",
+        ]
+
+
+def cache_contents(study: Study) -> CacheContents:
+    """What is stored. Raises StoreError before the first discover."""
+    wanted = {
+        cell.id
+        for candidate in study.discovery.candidates
+        for prompt in study.discovery.prompts
+        for cell in study.cells(candidate, prompt)
+    }
+    store = study.store
+    judgements = store.all(JUDGEMENTS)
+    used = {one.response_id for one in judgements}
+    used |= {rating.response_id for item in store.all(RATED) for rating in item.ratings}
+    used |= {response for item in store.all(ITEMS) for response in item.responses}
+    stored = {one.id for one in store.all(RESPONSES)}
+    left_over = stored - wanted
+    return CacheContents(
+        responses=len(stored),
+        judgements=len(judgements),
+        disk=sum(file.stat().st_size for file in store.folder.glob("*.log")),
+        unreferred=tuple(sorted(left_over - used)),
+        kept=len(left_over & used),
+        failures=tuple(sorted({one.id for one in store.all(FAILURES)} - wanted)),
+    )
+
+
+def prune(study: Study) -> CacheContents:
+    """Remove what nothing refers to, and return what is there then.
+
+    A judged, rated or shown response is never removed. Raises LockHeld while another process
+    leads, because it may be about to refer to what is removed.
+    """
+    writer = study.lead()
+    contents = cache_contents(study)
+    if contents.unreferred:
+        writer.remove(RESPONSES, list(contents.unreferred))
+    if contents.failures:
+        writer.remove(FAILURES, list(contents.failures))
+    if contents.prunable:
+        writer.compact(RESPONSES)
+    study.forget_discovery()
+    study.changed()
+    return cache_contents(study)
