@@ -76,6 +76,13 @@ class LlamaModel:
         self.trained_context: int = lib.llama_model_n_ctx_train(pointer)
 
     @property
+    def recurrent(self) -> bool:
+        """Whether sequences have a state that cannot be cut, and cannot share tokens."""
+        return bool(
+            lib.llama_model_is_recurrent(self.pointer) or lib.llama_model_is_hybrid(self.pointer)
+        )
+
+    @property
     def template(self) -> str | None:
         """The chat template in the file."""
         text = lib.llama_model_chat_template(self.pointer, None)

@@ -45,7 +45,8 @@ class Nucleus:
             cut += _CUT_STEP
         else:
             kept, mass = self.everything.astype(np.intp), weights
-        order = np.argsort(-mass, kind="stable")
+        # By logits: probabilities of neighbours may be equal after rounding.
+        order = np.argsort(-logits[kept], kind="stable")
         reached = np.cumsum(mass[order], dtype=np.float64)
         count = int(np.searchsorted(reached, wanted)) + 1
         return kept[order[:count]].astype(np.int32)

@@ -147,6 +147,9 @@ class Scorer:
         """Evaluate the prefix from ``kept`` on together with some suffixes, and read them off."""
         branches = range(1, len(group) + 1)
         together = self._batch.capacity - sum(len(suffix) for _, suffix in group)
+        if self._model.recurrent:
+            # Its sequences cannot share tokens, but they can begin from a copied state.
+            together = 0
         last_part = max(kept, len(prefix) - together)
         self._feed(context, prefix[kept:last_part], kept)
         for branch in branches:
