@@ -68,7 +68,7 @@ def request(number: int, prompt: tuple[int, ...], **changes: object) -> Request:
 
 
 def run(batcher: Batcher) -> dict[str, Completion]:
-    done = {}
+    done: dict[str, Completion] = {}
     while batcher.busy:
         done |= {one.request.id: one for one in batcher.step()}
     return done
@@ -103,7 +103,7 @@ def test_one_by_one_texts_are_those_of_the_high_level_interface(
     for number, prompt in enumerate(prompts):
         reference.reset()
         reference.set_seed(number)
-        said = []
+        said: list[int] = []
         for token in reference.generate(
             prompt, top_k=0, top_p=0.9, min_p=0.0, temp=temperature, repeat_penalty=1.0
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from emojudge.domain import Message, Sampling
+from emojudge.domain import Message, ModelFile, Sampling
 from emojudge.engine import chat_template
 from emojudge.engine.gpu import gpu_present, gpu_warning
 from emojudge.engine.local import LocalExecutor, WorkerOptions
@@ -26,9 +27,11 @@ from emojudge.engine.tasks import (
     Finished,
     GenerateTask,
     ModelSpec,
+    NewText,
     Started,
     TaskEvent,
 )
+from emojudge.engine.template_process import TemplateProcess
 from emojudge.errors import EngineError, WorkerDied
 from tests.studies import SCRIPTED
 
@@ -49,8 +52,9 @@ def task(
 
 
 @contextlib.asynccontextmanager
-async def executor(capacity: int = 1) -> AsyncIterator[LocalExecutor]:
-    engine = LocalExecutor(capacity, WorkerOptions(threads=1, module=SCRIPTED.worker))
+async def executor(capacity: int = 1, width: int = 1) -> AsyncIterator[LocalExecutor]:
+    options = WorkerOptions(threads=1, batch_width=width, module=SCRIPTED.worker)
+    engine = LocalExecutor(capacity, options)
     try:
         yield engine
     finally:
@@ -85,6 +89,83 @@ async def test_a_second_crash_fails_the_task_with_the_workers_last_words() -> No
     assert "SIGABRT" in last.reason
     assert "ggml_abort: scripted" in last.reason
     assert isinstance(after[-1], Finished)
+
+
+async def test_of_a_batch_only_the_text_that_kills_its_worker_is_lost(tmp_path: Path) -> None:
+    """The three that were under way are tried again, each alone; what had not begun just waits."""
+    async with executor(width=4) as engine:
+        texts = [f"one SLOW-ONCE:{tmp_path / 'a'}", f"two SLOW-ONCE:{tmp_path / 'b'}", "CRASH"]
+        texts += ["four", "five", "six"]
+        results = await asyncio.gather(*(events_of(engine, task(text)) for text in texts))
+    ends = [type(events[-1]).__name__ for events in results]
+    assert ends == ["Finished"] * 2 + ["Failed"] + ["Finished"] * 3
+    attempts = [
+        max(event.attempt for event in events if isinstance(event, Started)) for events in results
+    ]
+    assert attempts == [2, 2, 2, 1, 1, 1]
+
+
+async def test_a_model_that_kills_every_worker_is_given_up() -> None:
+    async with executor(width=4) as engine:
+        results = await asyncio.gather(*(events_of(engine, task("CRASH")) for _ in range(30)))
+    assert all(isinstance(events[-1], Failed) for events in results)
+    reasons = {str(events[-1]) for events in results}
+    assert any("given up" in reason for reason in reasons)
+
+
+async def test_text_that_nobody_reads_is_joined_and_costs_no_more_than_the_text() -> None:
+    async with executor() as engine:
+        stream = engine.submit(task("LONG"))
+        assert isinstance(await anext(stream), Started)
+        (ticket,) = engine._slots["m"].tickets()
+        while not isinstance(ticket.events[-1] if ticket.events else None, Finished):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert len(ticket.events) <= 3
+        rest = [event async for event in stream]
+    words = "".join(event.text for event in rest if isinstance(event, NewText))
+    assert words.count("word ") == 2000
+    assert isinstance(rest[-1], Finished)
+
+
+async def test_other_models_are_held_while_somebody_looks(tmp_path: Path) -> None:
+    """And go on when nobody does any more."""
+    async with executor(capacity=2) as engine:
+        slow = f"SLOW-ONCE:{tmp_path / 'a'}"
+        background = asyncio.create_task(events_of(engine, task("one " + slow, "a")))
+        while not (tmp_path / "a").exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        live = engine.submit(task(f"SLOW-ONCE:{tmp_path / 'b'}", "b", priority=LIVE))
+        assert isinstance(await anext(live), Started)
+        assert engine._slots["a"].held
+        await live.aclose()
+        while engine._slots["a"].held:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        background.cancel()
+        await asyncio.gather(background, return_exceptions=True)
+
+
+async def test_a_file_that_changed_since_it_was_hashed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"old")
+    now = path.stat()
+    file = ModelFile(
+        path=str(path), size=3, sha256="0" * 64, mtime_ns=now.st_mtime_ns, inode=now.st_ino
+    )
+    spec = ModelSpec(key="m", name="m", path=path, size=3, files=(file,))
+    one = dataclasses.replace(task("hello"), model=spec)
+    async with executor() as engine:
+        assert isinstance((await events_of(engine, one))[-1], Finished)
+    (tmp_path / "new").write_bytes(b"new")
+    (tmp_path / "new").replace(path)
+    async with executor() as engine:
+        swapped = (await events_of(engine, one))[-1]
+    assert isinstance(swapped, Failed)
+    assert "is not the file that was hashed" in swapped.reason
+    path.unlink()
+    async with executor() as engine:
+        gone = (await events_of(engine, one))[-1]
+    assert isinstance(gone, Failed)
+    assert "No such file" in gone.reason
 
 
 async def test_nonsense_is_a_failure_of_that_task_only() -> None:
@@ -234,10 +315,10 @@ asyncio.run(main())
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL
     (pid,) = map(int, done.stdout.split())
-    assert _gone_soon(pid)
+    assert gone_soon(pid)
 
 
-def _gone_soon(pid: int) -> bool:
+def gone_soon(pid: int) -> bool:
     """Wait for a process that is not our child; waitid cannot, a pidfd can."""
     try:
         descriptor = os.pidfd_open(pid)
@@ -309,6 +390,31 @@ def test_a_template_without_system_role_gets_it_in_the_first_user_turn() -> None
 def test_a_template_that_fails_or_attacks_is_an_error_of_ours(template: str) -> None:
     with pytest.raises(EngineError, match="chat template cannot render"):
         chat_template.render(template, SYSTEM_TURNS, "", "")
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        (
+            "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
+            "2 s|memory|Memory",
+        ),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "2 s"),
+        ("{{ 'x' * 10 ** 12 }}", "MemoryError"),
+        ("{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}", "without end"),
+        ("{{ raise_exception('never') }}", "never"),
+        ("{{ 'x' * 9000000 }}", "characters of this conversation"),
+    ],
+)
+def test_a_template_without_measure_is_stopped_and_the_next_is_rendered(
+    template: str, why: str
+) -> None:
+    renderer = TemplateProcess()
+    with pytest.raises(EngineError, match=why) as caught:
+        renderer.render(template, SYSTEM_TURNS, "", "")
+    assert "generation.chat_template" in str(caught.value)
+    assert renderer.render(NO_SYSTEM, SYSTEM_TURNS, "", "").startswith("<user>be kind")
+    renderer.close()
 
 
 async def test_an_unused_gpu_is_told_with_the_command_that_mends_it(tmp_path: Path) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
+import struct
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,19 +18,48 @@ import pytest
 from emojudge.candidates.discover import discover
 from emojudge.candidates.gguf import read_header
 from emojudge.config_file import load_config
-from emojudge.domain import Message, Sampling
+from emojudge.domain import Message, ModelFile, Sampling
 from emojudge.engine.encoder import Encoder
 from emojudge.engine.local import LocalExecutor, WorkerOptions
 from emojudge.engine.process import WorkerProcess
-from emojudge.engine.protocol import Generate, LoadModel
+from emojudge.engine.protocol import (
+    Compared,
+    CompareReference,
+    Generate,
+    GivenText,
+    LoadModel,
+    LogLikelihood,
+    LogLikelihoods,
+    Measured,
+    Measurement,
+    Perplexity,
+    PerplexityMeasured,
+    Recorded,
+    RecordReference,
+    Score,
+    Scored,
+)
 from emojudge.engine.quantizer import quantize_one
-from emojudge.engine.tasks import Failed, Finished, GenerateTask, ModelSpec, NewText
+from emojudge.engine.sandbox import SandboxLimits
+from emojudge.engine.tasks import (
+    Failed,
+    Figures,
+    Finished,
+    GenerateTask,
+    MeasureTask,
+    ModelSpec,
+    NewText,
+    Started,
+    TaskEvent,
+)
+from emojudge.engine.trial import try_model
 from emojudge.errors import EngineError, UsageError
 from emojudge.pipeline.encoders import bundled_encoder
 from emojudge.pipeline.setup import find_demo_model
 from emojudge.pipeline.study import Study
 from tests.gguf_files import F32, Gguf, string_pair
 from tests.test_cli import PROGRAM, emojudge
+from tests.test_engine import gone_soon
 
 pytestmark = pytest.mark.models
 GRIEF = (Message(role="user", content="My dog died this morning. The house is so quiet."),)
@@ -99,7 +132,9 @@ async def test_streamed_text_is_never_half_a_character(ladder: Path) -> None:
     assert "".join(one.text for one in events if isinstance(one, NewText)) == last.result.text
 
 
-@pytest.mark.parametrize("wrong", ["truncated", "text", "missing"])
+@pytest.mark.parametrize(
+    "wrong", ["truncated", "text", "missing", "empty", "magic", "counts", "architecture", "folder"]
+)
 async def test_a_file_llama_cpp_cannot_load_fails_the_task_only(
     ladder: Path, tmp_path: Path, wrong: str
 ) -> None:
@@ -108,6 +143,16 @@ async def test_a_file_llama_cpp_cannot_load_fails_the_task_only(
         path.write_bytes(spec(ladder, "Q4_0").path.read_bytes()[: 1 << 20])
     elif wrong == "text":
         path.write_text("not a model")
+    elif wrong == "empty":
+        path.touch()
+    elif wrong == "folder":
+        path.mkdir()
+    elif wrong == "magic":
+        path.write_bytes(b"GGUX" + spec(ladder, "Q4_0").path.read_bytes()[4 : 1 << 20])
+    elif wrong == "counts":
+        path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 2**63 - 1, 2**64 - 1) + bytes(64))
+    elif wrong == "architecture":
+        path.write_bytes(Gguf(pairs=[string_pair("general.architecture", "nosuch")]).build())
     engine = LocalExecutor(1, WorkerOptions(threads=1))
     try:
         model = ModelSpec(key="bad", name="bad", path=path, size=1)
@@ -116,6 +161,195 @@ async def test_a_file_llama_cpp_cannot_load_fails_the_task_only(
         await engine.close()
     assert isinstance(events[-1], Failed)
     assert "bad could not be loaded" in events[-1].reason
+
+
+async def test_a_file_deleted_while_it_is_loaded_harms_nobody(ladder: Path, tmp_path: Path) -> None:
+    """It is read into memory: a loaded model goes on; the next load says what is missing."""
+    path = tmp_path / "model.gguf"
+    path.write_bytes(spec(ladder, "Q4_0").path.read_bytes())
+    now = path.stat()
+    file = ModelFile(
+        path=str(path), size=now.st_size, sha256="0", mtime_ns=now.st_mtime_ns, inode=now.st_ino
+    )
+    model = ModelSpec(key="m", name="m", path=path, size=1, files=(file,))
+    engine = LocalExecutor(1, WorkerOptions(threads=2))
+    try:
+        stream = engine.submit(task(model))
+        while not isinstance(await anext(stream), NewText):
+            pass
+        os.truncate(path, 1000)
+        path.unlink()
+        rest = [event async for event in stream]
+    finally:
+        await engine.close()
+    assert isinstance(rest[-1], Finished)
+    engine = LocalExecutor(1, WorkerOptions(threads=2))
+    events = [event async for event in engine.submit(task(model))]
+    await engine.close()
+    assert isinstance(events[-1], Failed)
+    assert "run `emojudge run --phase discover` again" in events[-1].reason
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
+async def test_a_batch_whose_worker_dies_is_generated_all_the_same(
+    ladder: Path, number: signal.Signals
+) -> None:
+    """SIGKILL is what the kernel sends when memory runs out."""
+    engine = LocalExecutor(1, WorkerOptions(threads=2, batch_width=4))
+    model = spec(ladder, "Q8_0")
+    killed = False
+
+    async def run(one: GenerateTask) -> list[TaskEvent]:
+        nonlocal killed
+        events = []
+        async for event in engine.submit(one):
+            events.append(event)
+            process = engine._slots["Q8_0"].process
+            if isinstance(event, NewText) and not killed and process is not None:
+                killed = True
+                os.kill(process.pid, number)
+        return events
+
+    try:
+        results = await asyncio.gather(*(run(task(model, max_tokens=12)) for _ in range(6)))
+    finally:
+        await engine.close()
+    assert killed
+    assert all(isinstance(events[-1], Finished) for events in results)
+    texts = set()
+    for events in results:
+        last = events[-1]
+        assert isinstance(last, Finished)
+        texts.add(last.result.text)
+        fresh = max(at for at, event in enumerate(events) if isinstance(event, Started))
+        said = "".join(event.text for event in events[fresh:] if isinstance(event, NewText))
+        assert said == last.result.text
+
+
+def test_nothing_outlives_an_app_that_is_killed_while_it_generates(ladder: Path) -> None:
+    """Neither the worker in the middle of a batch nor its template renderer."""
+    code = f"""
+import asyncio, os, signal, psutil
+from pathlib import Path
+from emojudge.engine.local import LocalExecutor, WorkerOptions
+from emojudge.engine.tasks import NewText
+from tests.test_real_models import spec, task
+
+async def main():
+    engine = LocalExecutor(1, WorkerOptions(threads=2, batch_width=2))
+    async for event in engine.submit(task(spec(Path({str(ladder)!r}), "Q8_0"), max_tokens=2000)):
+        if isinstance(event, NewText):
+            print(*[one.pid for one in psutil.Process().children(recursive=True)], flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    pids = [int(one) for one in done.stdout.split()]
+    assert len(pids) == 2
+    assert all(gone_soon(pid) for pid in pids)
+
+
+async def test_judging_by_suffixes_and_measuring_go_through_the_executor(
+    ladder: Path, tmp_path: Path
+) -> None:
+    engine = LocalExecutor(1, WorkerOptions(threads=2, batch_width=2))
+
+    async def measure(measurement: Measurement, kind: str = "Q8_0") -> Measured | str:
+        one = MeasureTask(
+            priority=10, model=spec(ladder, kind), deadline_seconds=60, measurement=measurement
+        )
+        (*_, last) = [event async for event in engine.submit(one)]
+        if isinstance(last, Failed):
+            return last.reason
+        assert isinstance(last, Figures)
+        return last.result
+
+    score = Score(
+        id="", messages=GRIEF, begin="Scores.", suffixes=("\nWarmth: ", "\nFit: "),
+        options=("1", "2", "3"),
+    )  # fmt: skip
+    given = (GivenText(messages=GRIEF, text="I am so sorry. Tell me about him."),)
+    try:
+        first, second = await measure(score), await measure(score)
+        assert isinstance(first, Scored)
+        assert isinstance(second, Scored)
+        assert len(first.log_probs) == 2
+        assert all(value < 0 for row in first.log_probs for value in row)
+        assert (first.reused_tokens, second.reused_tokens) == (0, first.prefix_tokens - 1)
+        wordy = await measure(score.model_copy(update={"options": ("one two three",)}))
+        assert "an option must be one" in str(wordy)
+        likely = await measure(LogLikelihood(id="", texts=given))
+        assert isinstance(likely, LogLikelihoods)
+        assert likely.texts[0].tokens > 5
+        assert likely.texts[0].total < 0
+        text = Perplexity(id="", text="It rained all day. " * 60, chunk_tokens=64)
+        assert isinstance(await measure(text), PerplexityMeasured)
+        folder = str(tmp_path / "reference")
+        recorded = await measure(RecordReference(id="", texts=given, folder=folder, seed=1))
+        assert isinstance(recorded, Recorded)
+        compared = await measure(CompareReference(id="", texts=given, folder=folder), "Q4_0")
+        assert isinstance(compared, Compared)
+        assert compared.mean_kl > 0
+    finally:
+        await engine.close()
+
+
+async def test_a_file_nobody_vouches_for_is_tried_in_a_sandbox(
+    ladder: Path, tmp_path: Path
+) -> None:
+    path = spec(ladder, "Q4_0").path
+    trial = await try_model(path)
+    assert trial.tokens > 0
+    assert trial.text
+    plain = await try_model(path, has_template=False, tokens=3)
+    assert plain.tokens <= 3
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(path.read_bytes()[: 1 << 20])
+    with pytest.raises(EngineError, match=r"bad\.gguf failed its trial"):
+        await try_model(bad)
+    with pytest.raises(EngineError, match="Cannot read"):
+        await try_model(tmp_path / "missing.gguf")
+    tight = SandboxLimits(memory=300 << 20)
+    with pytest.raises(EngineError):
+        await try_model(path, limits=tight)
+    seconds = SandboxLimits(memory=4 << 30, cpu_seconds=1)
+    with pytest.raises(EngineError):
+        await try_model(spec(ladder, "F16").path, limits=seconds, tokens=1500)
+
+
+SANDBOX_PROBE = """
+import json, socket, sys
+from pathlib import Path
+from emojudge.engine.sandbox import SandboxLimits, enter
+cut = enter(SandboxLimits(memory=1 << 30))
+found = {"cut": cut, "interfaces": [name for _, name in socket.if_nameindex()]}
+try:
+    Path(sys.argv[1]).write_text("something")
+    found["written"] = Path(sys.argv[1]).stat().st_size
+except OSError as problem:
+    found["written"] = problem.strerror
+try:
+    bytearray(2 << 30)
+    found["memory"] = "had"
+except MemoryError:
+    found["memory"] = "refused"
+socket.socket().close()
+print(json.dumps(found))
+"""
+
+
+def test_the_sandbox_has_no_network_no_files_and_little_memory(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SANDBOX_PROBE, str(tmp_path / "file")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    found = json.loads(done.stdout)
+    if found["cut"]:
+        assert found["interfaces"] in ([], ["lo"])
+    else:
+        assert "network not isolated" in done.stderr
+    assert found["written"] in ("File too large", 0)
+    assert found["memory"] == "refused"
 
 
 async def test_cancelling_stops_a_real_generation(ladder: Path) -> None:

@@ -188,7 +188,7 @@ def test_divergence_from_itself_is_nothing_and_grows_down_the_ladder(
 def test_a_reference_that_does_not_fit_the_disk_is_refused_with_the_numbers(
     model: LlamaModel, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 1000))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 1000))
     texts = [ForcedText(tuple(plain(model, PREFIX)), tuple(plain(model, OTHER)))]
     with pytest.raises(EngineError, match=r"need [\d,]+ bytes in .*1,000 free"):
         Reference(tmp_path).record(model, scorer, texts, 4096, seed=1)
@@ -280,7 +280,7 @@ def test_a_recurrent_model_generates_in_batches_what_it_generates_alone(
         batcher = Batcher(recurrent, width, 2)
         for number, prompt in enumerate(prompts):
             batcher.add(Request(str(number), prompt, 12, 0.0, 1.0, 0, 60.0, past_the_end=True))
-        done = {}
+        done: dict[str, tuple[int, ...]] = {}
         while batcher.busy:
             done |= {one.request.id: one.token_ids for one in batcher.step()}
         batcher.close()

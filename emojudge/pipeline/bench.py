@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -15,11 +16,13 @@ from emojudge import prompts
 from emojudge.candidates.discover import read_model
 from emojudge.config import GenerationConfig
 from emojudge.domain import Message, Sampling, Specs
+from emojudge.engine.local import WORKER_MODULE
 from emojudge.engine.process import MODEL_ENVIRONMENT, WorkerProcess
 from emojudge.engine.protocol import (
     Bench,
     BenchDone,
     BenchProgress,
+    Cancel,
     Generate,
     Generated,
     GivenText,
@@ -27,6 +30,7 @@ from emojudge.engine.protocol import (
     ModelReady,
     SpeedRatios,
     TaskFailed,
+    TextFrame,
 )
 from emojudge.errors import EngineError
 from emojudge.pipeline.cells import conversation, engine_version
@@ -38,6 +42,7 @@ WIDTHS = (8, 16, 32)
 _STEP_SECONDS = 900.0
 _PEAK_WIDTH = 16
 _JUDGED = 6
+_CANCELLED_TOKENS = 1000
 _MEGABYTE = 1e6
 _REPLY = (
     "I am so sorry. That sounds really hard, and it makes sense that you feel lost right now. "
@@ -73,6 +78,7 @@ class BenchResult:
     tokens: int
     done: BenchDone
     peak: Peak
+    cancel_seconds: float
 
     def as_json(self) -> dict[str, Any]:
         """The form of ``--json``; tables by batch width have the width as a string key."""
@@ -82,6 +88,7 @@ class BenchResult:
             "sampled": done.sampled.model_dump(mode="json"),
             "judge_over_json": done.judge_over_json,
             "load_seconds": done.load_seconds,
+            "cancel_seconds": self.cancel_seconds,
             "peak_mb": self.peak.resident / _MEGABYTE,
             "peak": {
                 "width": _PEAK_WIDTH,
@@ -130,7 +137,8 @@ class BenchResult:
             "",
             f"judging    {done.judged_by_prefix:.1f} responses/s by shared prefix, "
             f"{done.judged_by_json:.1f} by one JSON answer each: ×{done.judge_over_json:.1f}",
-            f"loading    {done.load_seconds:.2f} s, {peak.load_mode}",
+            f"loading    {done.load_seconds:.2f} s, {peak.load_mode}; "
+            f"cancelling takes {self.cancel_seconds * 1000:.0f} ms at most",
             f"memory     {human_bytes(peak.resident)} at most with {_PEAK_WIDTH} texts together: "
             f"{human_bytes(peak.file)} model, {human_bytes(peak.kv)} context, "
             f"{human_bytes(peak.beside)} beside",
@@ -196,20 +204,32 @@ async def run_benchmark(
                 raise EngineError(f"{model.name} could not be timed: {reason}")
     finally:
         await process.kill()
-    peak = await _peak(model, specs, threads, gpu_layers, tokens, talks)
-    return BenchResult(model, specs, threads, repetitions, tokens, event, peak)
+    peak, cancel_seconds = await _worker_figures(model, specs, threads, gpu_layers, tokens, talks)
+    return BenchResult(model, specs, threads, repetitions, tokens, event, peak, cancel_seconds)
 
 
-async def _peak(
+async def _worker_figures(
     model: Path,
     specs: Specs,
     threads: int,
     gpu_layers: int | None,
     tokens: int,
     talks: tuple[tuple[Message, ...], ...],
-) -> Peak:
-    """The peak memory of a real worker that has done a batch."""
-    process = await WorkerProcess.start("emojudge.engine.worker", "the worker", MODEL_ENVIRONMENT)
+) -> tuple[Peak, float]:
+    """Peak memory of a real worker that has done a batch, and the longest of some cancellations."""
+    process = await WorkerProcess.start(WORKER_MODULE, "the worker", MODEL_ENVIRONMENT)
+
+    async def ask(number: int, most: int) -> None:
+        await process.send(
+            Generate(
+                id=str(number),
+                messages=talks[number % len(talks)],
+                sampling=Sampling(max_tokens=most, temperature=0.7, top_p=0.9),
+                seed=number,
+                deadline_seconds=_STEP_SECONDS,
+            )
+        )
+
     try:
         load = LoadModel(
             path=str(model), batch_width=_PEAK_WIDTH, threads=threads, gpu_layers=gpu_layers
@@ -218,17 +238,8 @@ async def _peak(
         ready = await process.receive(_STEP_SECONDS)
         if not isinstance(ready, ModelReady):
             raise EngineError(f"{model.name} could not be loaded again to measure its memory.")
-        sampling = Sampling(max_tokens=tokens, temperature=0.7, top_p=0.9)
-        for number, talk in enumerate(talks[:_PEAK_WIDTH]):
-            await process.send(
-                Generate(
-                    id=str(number),
-                    messages=talk,
-                    sampling=sampling,
-                    seed=number,
-                    deadline_seconds=_STEP_SECONDS,
-                )
-            )
+        for number in range(_PEAK_WIDTH):
+            await ask(number, tokens)
         longest = done = 0
         while done < _PEAK_WIDTH:
             event = await process.receive(_STEP_SECONDS)
@@ -238,11 +249,30 @@ async def _peak(
                 done += 1
                 longest = max(longest, event.prompt_tokens + tokens)
         resident = _high_water(process.pid)
+        # With all slots taken, so that a step is as long as it gets.
+        for number in range(_PEAK_WIDTH):
+            await ask(number, _CANCELLED_TOKENS)
+        slowest = 0.0
+        for number in range(_PEAK_WIDTH):
+            slowest = max(slowest, await _cancel(process, str(number)))
     finally:
         await process.kill()
     per_sequence = -(-longest // 256) * 256
     kv = (specs.kv_bytes_per_token or 0) * per_sequence * _PEAK_WIDTH
-    return Peak(resident, model.stat().st_size, kv, ready.load_mode)
+    return Peak(resident, model.stat().st_size, kv, ready.load_mode), slowest
+
+
+async def _cancel(process: WorkerProcess, task_id: str) -> float:
+    """Seconds from asking a worker to stop a text until it says that it has."""
+    while not isinstance(event := await process.receive(_STEP_SECONDS), TextFrame):
+        if isinstance(event, TaskFailed | Generated):
+            raise EngineError(f"a text ended before it could be cancelled: {event}")
+    started = time.perf_counter()
+    await process.send(Cancel(id=task_id))
+    while True:
+        event = await process.receive(_STEP_SECONDS)
+        if isinstance(event, TaskFailed | Generated) and event.id == task_id:
+            return time.perf_counter() - started
 
 
 def _high_water(pid: int) -> int:

@@ -1,6 +1,7 @@
 """A model worker without a model: it speaks the real protocol and says what its prompt asks for.
 
-The last user turn may hold one instruction word: CRASH (aborts), CRASH-ONCE:<file> (aborts unless
+The last user turn may hold one instruction word: SLOW-ONCE:<file> (begins and is not answered,
+unless the file exists, which it then creates), CRASH (aborts), CRASH-ONCE:<file> (aborts unless
 the file exists, which it then creates), HANG, NONSENSE, REFUSE, ESCAPES. Otherwise it says a few
 words that depend on the model's path and the seed only.
 """
@@ -87,8 +88,18 @@ def main() -> None:
             content = command.messages[-1].content
             channel.send(TaskBegan(id=command.id))
             _misbehave(channel, content)
+            if "SLOW-ONCE:" in content:
+                marker = Path(content.partition("SLOW-ONCE:")[2].split()[0])
+                if not marker.exists():
+                    marker.touch()
+                    continue
             if "REFUSE" in content:
                 channel.send(TaskFailed(id=command.id, reason="the prompt has 9999 tokens"))
+            elif "LONG" in content:
+                for _ in range(2000):
+                    delta = TextDelta(id=command.id, text="word ", tokens=1)
+                    channel.send(TextFrame(deltas=(delta,)))
+                channel.send(_say(channel, command, path))
             else:
                 channel.send(_say(channel, command, path))
 
