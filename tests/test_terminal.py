@@ -157,7 +157,7 @@ def test_a_terminal_that_vanishes_while_it_is_painted_to(tmp_path: Path, moment:
     assert child.wait(timeout=30) != 0
     assert no_process_is_left(tmp_path)
     with Terminal("rate", cwd=tmp_path) as terminal:
-        terminal.wait_for("believability", without="in use by")
+        terminal.wait_for("rater ana", without="in use by")
         terminal.press("q")
         assert terminal.wait_for_end() == 0
 

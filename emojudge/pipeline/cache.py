@@ -70,7 +70,7 @@ def cache_contents(study: Study) -> CacheContents:
     return CacheContents(
         responses=len(stored),
         judgements=len(judgements),
-        disk=sum(file.stat().st_size for file in store.folder.glob("*.log")),
+        disk=sum(file.stat().st_size for file in store.log_files() if file.exists()),
         unreferred=tuple(sorted(left_over - used)),
         kept=len(left_over & used),
         failures=tuple(sorted({one.id for one in store.all(FAILURES)} - wanted)),

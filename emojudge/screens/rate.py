@@ -20,6 +20,7 @@ from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
 from emojudge.screens.dialogs import LineDialog
 from emojudge.settings import Settings
+from emojudge.text import visible_line
 from emojudge.widgets.agreement_line import AgreementLine
 from emojudge.widgets.prompt_box import PromptBox
 from emojudge.widgets.response_pane import ResponsePane
@@ -159,6 +160,14 @@ class RateScreen(StudyScreen):
     def _why_nothing(self) -> str:
         session = self.desk.session
         if session is not None and session.upcoming_prompts():
+            failures = self.desk.study.view().failures
+            if self.desk.study.leader is not None and failures:
+                candidates = shown_key("app.candidates", self._keymap)
+                return (
+                    "Fewer than two candidates could answer what is left, so there is nothing to "
+                    f"compare. {candidates} tells more. The first reason: "
+                    f"{visible_line(failures[0].reason)}"
+                )
             return (
                 "No responses are stored for the next item yet. The process that leads this "
                 f"study is making them ({self.desk.study.not_leading_because or 'starting'})"

@@ -92,7 +92,8 @@ class StudyStore:
                 "nothing was changed."
             )
 
-    def _log_files(self) -> list[Path]:
+    def log_files(self) -> list[Path]:
+        """All logs of the study, those of raters last; not all of them need exist."""
         raters = sorted((self.folder / "ratings").glob("*.log"))
         return [self.folder / name for name in dict.fromkeys(_PIPELINE_LOGS.values())] + raters
 
@@ -103,7 +104,7 @@ class StudyStore:
         :meth:`take_foreign_changes`, so that no change of another process goes unnoticed.
         """
         changed: set[str] = set()
-        for file in self._log_files():
+        for file in self.log_files():
             follower = self._followers.setdefault(file, LogFollower(file))
             known = [record for record in follower.read_new() if record.table in ALL_TABLES]
             tables = self.tables.put(known)
