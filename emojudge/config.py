@@ -165,7 +165,7 @@ class PerformanceConfig(ConfigModel):
     """Deadline of one response."""
     parallel_models: int | None = Field(default=None, ge=1)
     """Models loaded at once; unset: as many as memory allows."""
-    batch_size: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1, le=256)
     """Texts decoded together; unset: chosen once per study, from memory."""
     max_prompts: int | None = Field(default=None, ge=1)
     """Use only the first so many prompts, spread over the categories."""

@@ -72,12 +72,19 @@ def fsync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replace ``path`` by ``content`` so that a crash leaves the old or the new whole file."""
+def write_durably(
+    path: Path, content: bytes, mode: int = 0o644, exact_mode: int | None = None
+) -> None:
+    """Replace ``path`` by ``content`` so that a crash leaves the old or the new whole file.
+
+    The umask limits ``mode``, but not ``exact_mode``, which the file has before it is in place.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(fd, "wb") as stream:
+            if exact_mode is not None:
+                os.fchmod(stream.fileno(), exact_mode)
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())

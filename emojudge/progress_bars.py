@@ -21,7 +21,13 @@ class _AboveTheBars(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+        try:
+            self._console.print(
+                self.format(record), markup=False, highlight=False, emoji=False, soft_wrap=True
+            )
+        except OSError:
+            # A terminal that went away is noticed by its signal.
+            self.handleError(record)
 
 
 class ProgressBars:

@@ -13,14 +13,16 @@ from llama_cpp import llama_cpp as lib
 
 from emojudge.domain import Message
 from emojudge.engine.llama import native
-from emojudge.engine.llama.batcher import Batcher, Completion, Request
-from emojudge.engine.llama.model import LlamaModel, Placement
+from emojudge.engine.llama.batch import DecodeBatch
+from emojudge.engine.llama.batcher import Batcher, Completion, NoRoom, Request
+from emojudge.engine.llama.model import ContextShape, LlamaContext, LlamaModel, Placement
 from emojudge.engine.llama.prompt import PromptBuilder
 from emojudge.engine.llama.sampler import Nucleus
 from emojudge.engine.llama.scoring import Scorer
 from emojudge.engine.template_process import TemplateProcess
 from emojudge.errors import EngineError
 from emojudge.prompts import bundled_prompts, parse_prompts
+from emojudge.text import without_thinking
 
 pytestmark = pytest.mark.models
 TOKENS = 32
@@ -322,6 +324,95 @@ def test_an_aborted_step_is_done_again_and_changes_nothing(
     batcher.close()
     assert aborts > 0
     assert done["0"].token_ids == expected
+
+
+def test_aborts_among_refilled_slots_leave_every_prompt_whole(
+    model: LlamaModel, prompts: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slot that is aborted before its first token must not count on what it held before."""
+    batcher = Batcher(model, 3, 2)
+    decodes = 0
+    original = LlamaContext.decode
+
+    def sometimes(self: LlamaContext, batch: DecodeBatch) -> None:
+        nonlocal decodes
+        decodes += 1
+        if decodes % 3 == 0:
+            raise native.Aborted
+        original(self, batch)
+
+    monkeypatch.setattr(LlamaContext, "decode", sometimes)
+    for number in range(9):
+        batcher.add(request(number, prompts[number], max_tokens=4))
+    fed: dict[str, int] = {}
+    while batcher.busy:
+        batcher.step()
+        for slot, sequence in enumerate(batcher._slots):
+            if sequence is not None and sequence.fed:
+                # llama.cpp's memory has every position that the slot counts as fed.
+                last = lib.llama_memory_seq_pos_max(batcher._memory._memory, slot)
+                assert last == sequence.fed - 1
+                first = lib.llama_memory_seq_pos_min(batcher._memory._memory, slot)
+                assert first == 0
+                assert batcher._held[slot] == sequence.tokens[: sequence.fed]
+                fed[sequence.request.id] = sequence.fed
+    assert len(fed) == 9
+    batcher.close()
+
+
+def test_a_text_made_urgent_overtakes_those_that_are_not(
+    model: LlamaModel, prompts: list[tuple[int, ...]]
+) -> None:
+    batcher = Batcher(model, 1, 2)
+    for number in range(3):
+        batcher.add(request(number, prompts[number], max_tokens=3))
+    batcher.on_hold = True
+    batcher.make_urgent("2")
+    assert batcher.busy
+    order = []
+    for _ in range(20):
+        order += [one.request.id for one in batcher.step()]
+    assert order == ["2"]
+    assert not batcher.busy
+    batcher.on_hold = False
+    assert list(run(batcher)) == ["0", "1"]
+    batcher.close()
+
+
+def test_a_request_without_memory_fails_alone(
+    model: LlamaModel, prompts: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = LlamaContext.__init__
+
+    def small(self: LlamaContext, loaded: LlamaModel, shape: ContextShape) -> None:
+        if shape.tokens > 512:
+            raise EngineError(f"No memory for 2 sequences of {shape.tokens} tokens")
+        original(self, loaded, shape)
+
+    monkeypatch.setattr(LlamaContext, "__init__", small)
+    batcher = Batcher(model, 2, 2)
+    batcher.add(request(0, prompts[0]))
+    batcher.add(request(1, prompts[1] * 30))
+    with pytest.raises(NoRoom) as caught:
+        batcher.step()
+    assert caught.value.request_id == "1"
+    batcher.cancel("1")
+    assert list(run(batcher)) == ["0"]
+    batcher.close()
+
+
+def test_a_thinking_block_that_the_template_opens_is_part_of_the_answer(
+    model: LlamaModel,
+) -> None:
+    """So that it can be hidden: the answer's text begins with the tag."""
+    renderer = TemplateProcess()
+    template = "{{ messages[-1].content + '\\nassistant: <think>\\n' }}"
+    built = PromptBuilder(model, template, renderer).build((Message(role="user", content="Hi"),))
+    renderer.close()
+    assert built.opening == "<think>\n"
+    (done,) = generate(model, 1, [request(0, built.tokens, opening=built.opening)])
+    assert done.text.startswith("<think>\n")
+    assert without_thinking(done.text) == ""
 
 
 def test_a_deadline_ends_a_text_with_what_there_is(

@@ -190,6 +190,32 @@ async def test_a_file_deleted_while_it_is_loaded_harms_nobody(ladder: Path, tmp_
     assert "run `emojudge run --phase discover` again" in events[-1].reason
 
 
+async def test_the_same_run_twice_is_identical(ladder: Path) -> None:
+    """Through real workers, more texts than fit a batch, sampled: the same batches each time."""
+
+    async def texts() -> list[str]:
+        engine = LocalExecutor(1, WorkerOptions(threads=2, batch_width=4))
+        words = ("My dog died.", "I got the job!", "She left.", "Rain again.", "Hello?")
+        tasks = [
+            task(spec(ladder, "Q4_0"), (Message(role="user", content=f"{word} {number}"),))
+            for number in range(3)
+            for word in words
+        ]
+
+        async def text(one: GenerateTask) -> str:
+            (*_, last) = [event async for event in engine.submit(one)]
+            assert isinstance(last, Finished)
+            assert last.result.batch_width == 4
+            return last.result.text
+
+        try:
+            return list(await asyncio.gather(*map(text, tasks)))
+        finally:
+            await engine.close()
+
+    assert await texts() == await texts()
+
+
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
 async def test_a_batch_whose_worker_dies_is_generated_all_the_same(
     ladder: Path, number: signal.Signals

@@ -66,9 +66,9 @@ def render(template: str, turns: Sequence[Turn], bos: str, eos: str) -> str:
             return attempt(_without_system(turns))
     except RecursionError as endless:
         raise _cannot("it calls itself without end") from endless
-    except (_Refused, jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as problem:
+    except (_Refused, jinja2.TemplateError) as problem:
         raise _cannot(str(problem)) from problem
-    except (LookupError, AttributeError, MemoryError) as problem:
+    except Exception as problem:
         raise _cannot(f"{type(problem).__name__} {problem}") from problem
 
 

@@ -32,15 +32,18 @@ class Channel:
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
     def _read(self) -> None:
-        for line in sys.stdin.buffer:
-            try:
-                command = decode_command(line)
-            except EngineError as problem:
-                print(problem, file=sys.stderr, flush=True)
-                continue
-            self._notice(command)
-            self._commands.put(command)
-        os._exit(0)
+        try:
+            for line in sys.stdin.buffer:
+                try:
+                    command = decode_command(line)
+                except EngineError as problem:
+                    print(problem, file=sys.stderr, flush=True)
+                    continue
+                self._notice(command)
+                self._commands.put(command)
+        finally:
+            # A child that cannot be told anything must not stay.
+            os._exit(0)
 
     def next_command(self) -> Command:
         """Wait for the next command."""

@@ -144,14 +144,15 @@ class LocalExecutor:
             with contextlib.suppress(WorkerDied):
                 while slot.promoted:
                     await process.send(Prioritise(id=slot.promoted.pop(0)))
-                if self._somebody_looks != slot.held:
+                window = _AHEAD * self._options.batch_width
+                while slot.process is process and not self._should_drain(slot):
+                    ticket = slot.next_to_send(window)
+                    if ticket is None:
+                        break
+                    await process.send(ticket.task.command(urgent=ticket.priority <= LIVE))
+                if self._somebody_looks != slot.held and slot.process is process:
                     slot.held = not slot.held
                     await process.send(Hold(held=slot.held))
-                if self._should_drain(slot):
-                    return
-                window = _AHEAD * self._options.batch_width
-                while (ticket := slot.next_to_send(window)) is not None:
-                    await process.send(ticket.task.command(urgent=ticket.priority <= LIVE))
 
     # Models come and go
 
@@ -200,6 +201,7 @@ class LocalExecutor:
                     await self._room.wait()
             finally:
                 self._waiting.remove(slot)
+                self._room.notify_all()
 
     async def _enter(self, slot: Slot) -> bool:
         """Take a place if it is this model's turn, unloading an idle one if need be."""
@@ -215,6 +217,8 @@ class LocalExecutor:
         return True
 
     async def _unload(self, slot: Slot) -> None:
+        """End a worker; what it had been given is queued again."""
+        slot.take_back()
         process = slot.forget_process()
         if process is not None:
             await process.close()
@@ -251,6 +255,9 @@ class LocalExecutor:
         except EngineError:
             await self._unload(slot)
             raise
+        # Held until it has its first batch whole, so that the same run decodes the same batches.
+        await process.send(Hold(held=True))
+        slot.held = True
         slot.load_seconds = event.load_seconds
         slot.ready = True
         _LOG.info("loaded %s in %.2f s (%s)", model.name, event.load_seconds, event.load_mode)
@@ -271,7 +278,6 @@ class LocalExecutor:
             await self._dispatch(slot, await process.receive(deadline + _GRACE_SECONDS))
             if self._should_drain(slot) and any(one.has_live for one in self._waiting):
                 # Somebody waits in front of a pane: what runs here is begun again later.
-                slot.take_back()
                 await self._unload(slot)
                 return
             await self._feed(slot)
@@ -282,7 +288,7 @@ class LocalExecutor:
             case TextFrame():
                 for delta in event.deltas:
                     ticket = slot.running.get(delta.id)
-                    if ticket is not None and delta.text:
+                    if ticket is not None and (delta.text or delta.tokens):
                         ticket.put(NewText(text=delta.text, tokens=delta.tokens))
                 return
             case TaskBegan():

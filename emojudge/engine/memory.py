@@ -41,12 +41,20 @@ def free_vram(index: int = 0, nvml: ModuleType | Any = pynvml) -> Memory | None:
     try:
         device = nvml.nvmlDeviceGetHandleByIndex(index)
         memory = nvml.nvmlDeviceGetMemoryInfo(device)
-        holders = tuple(_holder(one) for one in nvml.nvmlDeviceGetComputeRunningProcesses(device))
-        return Memory("VRAM", int(memory.free), int(memory.total), holders)
+        return Memory("VRAM", int(memory.free), int(memory.total), _holders(device, nvml))
     except nvml.NVMLError:
         return None
     finally:
         nvml.nvmlShutdown()
+
+
+def _holders(device: Any, nvml: ModuleType | Any) -> tuple[str, ...]:
+    """Who holds memory of a GPU; not every driver tells."""
+    try:
+        processes = nvml.nvmlDeviceGetComputeRunningProcesses(device)
+    except nvml.NVMLError:
+        return ()
+    return tuple(_holder(one) for one in processes)
 
 
 def _holder(process: Any) -> str:

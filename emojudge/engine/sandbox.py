@@ -1,17 +1,12 @@
-"""Limits that a process puts on itself before it touches a file that is not trusted yet."""
+"""Limits of a process that touches a file which is not trusted yet."""
 
 from __future__ import annotations
 
-import ctypes
-import os
 import resource
-import sys
 
 from emojudge.domain import Frozen
+from emojudge.engine.limits import cut_network, gain_nothing, lower
 
-_CLONE_NEWUSER = 0x10000000
-_CLONE_NEWNET = 0x40000000
-_PR_SET_NO_NEW_PRIVS = 38
 _OPEN_FILES = 256
 
 
@@ -19,7 +14,7 @@ class SandboxLimits(Frozen):
     """What a sandboxed process may use.
 
     ``memory`` bounds its address space, ``cpu_seconds`` the processor time of all its threads,
-    ``deadline_seconds`` the wall time that its parent waits.
+    ``deadline_seconds`` the wall time of the whole trial.
     """
 
     memory: int
@@ -38,21 +33,16 @@ def limits_for(model_bytes: int) -> SandboxLimits:
 
 
 def enter(limits: SandboxLimits) -> bool:
-    """Limit this process and its children for good; returns whether the network is cut off.
+    """Limit this process and its children; returns whether the network is cut off.
 
     No file can be written to, nothing can gain privileges, and where the system allows it there
-    is a network namespace without any interface. Must be called while there is one thread.
+    is a network namespace without any interface. Must be called while there is one thread, so
+    before numpy or llama.cpp are imported.
     """
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # Root may unshare the network alone; anybody else needs a user namespace of their own.
-    for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET):
-        if libc.unshare(flags) == 0:
-            return True
-    print(f"network not isolated: {os.strerror(ctypes.get_errno())}", file=sys.stderr)
-    return False
+    lower(resource.RLIMIT_CPU, limits.cpu_seconds, for_good=True)
+    lower(resource.RLIMIT_AS, limits.memory, for_good=True)
+    lower(resource.RLIMIT_FSIZE, 0, for_good=True)
+    lower(resource.RLIMIT_CORE, 0, for_good=True)
+    lower(resource.RLIMIT_NOFILE, _OPEN_FILES, for_good=True)
+    gain_nothing()
+    return cut_network()

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import sys
 
-from emojudge.engine.protocol import Sandboxed, encode
 from emojudge.engine.sandbox import SandboxLimits, enter
 
 
 def main() -> None:
     """Limit this process, then serve like any worker."""
-    # One thread until the namespace is entered, and few buffers: numpy's BLAS is not used.
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    # A namespace can be entered with one thread only, and numpy starts its own when imported.
     network_cut = enter(SandboxLimits.model_validate_json(sys.argv[1]))
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    from emojudge.engine.protocol import Sandboxed, encode
+
     os.write(1, encode(Sandboxed(network_cut=network_cut)))
     from emojudge.engine.worker import main as serve
 

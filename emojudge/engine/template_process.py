@@ -23,6 +23,10 @@ _RENDER_SECONDS = 20.0
 """Wall time; the processor time is limited in the renderer, and a busy machine shares it."""
 
 
+class TemplateStopped(EngineError):
+    """A template did not finish within its limits."""
+
+
 class TemplateProcess:
     """Renders templates in a child process, started anew after one had to be stopped.
 
@@ -75,7 +79,7 @@ class TemplateProcess:
                 if selector.select(max(0.0, deadline - time.monotonic())):
                     chunk = self._child.stdout.read(1 << 20) or b""
                 if not chunk:
-                    raise EngineError(
+                    raise TemplateStopped(
                         f"The chat template {self._end()}. Set generation.chat_template in the "
                         "config to one that works."
                     )
@@ -94,7 +98,7 @@ class TemplateProcess:
         self.close()
         if code is None:
             return f"did not finish within {_RENDER_SECONDS:.0f} s"
-        if -code in (signal.SIGXCPU, signal.SIGKILL):
+        if code == -signal.SIGXCPU:
             return "took more than 2 s of processor time"
         return f"ended its renderer with status {code}, out of memory perhaps (512 MB)"
 

@@ -1,7 +1,7 @@
 """Entry point: renders chat templates under limits, one JSON request and answer a line.
 
-It has no network use, opens no files after its imports, and may use little memory and processor
-time; what runs over is ended by the kernel, and whoever asked says so.
+It has no network where the system allows that, can write no files, and may use little memory and
+processor time; what runs over is ended by the kernel, and whoever asked says so.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import resource
 import sys
 
 from emojudge.engine.chat_template import render
+from emojudge.engine.limits import cut_network, gain_nothing, lower
 from emojudge.errors import EngineError
 
 MEMORY_BYTES = 512 << 20
@@ -25,21 +26,16 @@ def _allow_seconds() -> None:
     """Renew the allowance: the soft limit counts from the start of the process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = used.ru_utime + used.ru_stime
-    _limit(resource.RLIMIT_CPU, int(spent) + CPU_SECONDS + 1)
-
-
-def _limit(what: int, most: int) -> None:
-    """Lower a soft limit, within the hard one that a sandbox may have set."""
-    _, hard = resource.getrlimit(what)
-    if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
-    resource.setrlimit(what, (most, hard))
+    lower(resource.RLIMIT_CPU, int(spent) + CPU_SECONDS + 1)
 
 
 def main() -> None:
     """Answer requests until stdin closes."""
-    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
-    _limit(resource.RLIMIT_CORE, 0)
+    lower(resource.RLIMIT_AS, MEMORY_BYTES, for_good=True)
+    lower(resource.RLIMIT_FSIZE, 0, for_good=True)
+    lower(resource.RLIMIT_CORE, 0, for_good=True)
+    gain_nothing()
+    cut_network()
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)

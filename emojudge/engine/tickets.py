@@ -76,19 +76,28 @@ class Slot:
         self.feeding = asyncio.Lock()
         self.runner: asyncio.Task[None] | None = None
 
+    def _first(self) -> Ticket | None:
+        """The ticket at the head of the queue; withdrawn ones are dropped when they get there."""
+        while self.queue and self.queue[0].withdrawn:
+            heapq.heappop(self.queue)
+        return self.queue[0] if self.queue else None
+
     @property
     def has_work(self) -> bool:
         """Whether anything is queued, running or to be tried again."""
-        return bool(self.queue or self.running or self.suspects)
+        return bool(self._first() or self.running or self.suspects)
 
     def tickets(self) -> list[Ticket]:
-        """All of them."""
-        return [*self.queue, *self.running.values(), *self.suspects]
+        """All that were not withdrawn, and what is running."""
+        queued = [one for one in self.queue if not one.withdrawn]
+        return [*queued, *self.running.values(), *self.suspects]
 
     @property
     def urgency(self) -> int | None:
         """The best priority here, or None without work."""
-        return min((one.priority for one in self.tickets()), default=None)
+        first = self._first()
+        heads = [*([first] if first else []), *self.running.values(), *self.suspects]
+        return min((one.priority for one in heads if not one.withdrawn), default=None)
 
     @property
     def has_live(self) -> bool:
@@ -114,7 +123,7 @@ class Slot:
             if self.running:
                 return None
             ticket = self.suspects.pop(0)
-        elif self.queue and len(self.running) < window:
+        elif self._first() is not None and len(self.running) < window:
             ticket = heapq.heappop(self.queue)
         else:
             return None
@@ -124,10 +133,7 @@ class Slot:
     def withdraw(self, ticket: Ticket) -> bool:
         """Forget a ticket; True if the worker has it and must be told."""
         ticket.withdrawn = True
-        if ticket in self.queue:
-            self.queue.remove(ticket)
-            heapq.heapify(self.queue)
-        elif ticket in self.suspects:
+        if ticket in self.suspects:
             self.suspects.remove(ticket)
         return ticket.task.id in self.running
 

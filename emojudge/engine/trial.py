@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -42,16 +43,18 @@ async def try_model(
     tokens: int = 8,
     threads: int = 1,
     has_template: bool = True,
+    size: int | None = None,
     limits: SandboxLimits | None = None,
 ) -> Trial:
     """Load ``path`` and generate greedily in a sandboxed worker, on the CPU.
 
-    ``has_template`` False asks in plain text. Raises EngineError when llama.cpp refuses the file
+    ``has_template`` False asks in plain text; ``size`` is that of all shards of a split model.
+    Raises EngineError when llama.cpp refuses the file
     or the model says nothing, and WorkerDied when the file ends, hangs or exhausts the worker;
     either way only the worker is lost.
     """
     try:
-        allowed = limits or limits_for(path.stat().st_size)
+        allowed = limits or limits_for(size or path.stat().st_size)
     except OSError as problem:
         raise EngineError(f"Cannot read {path}: {problem.strerror}.") from problem
     name = f"the sandboxed worker of {path.name}"
@@ -67,7 +70,7 @@ async def try_model(
             if isinstance(event, TaskFailed):
                 raise EngineError(f"{path.name} failed its trial: {event.reason}")
 
-    try:
+    async def converse() -> Trial:
         sandboxed = await answer(Sandboxed)
         template = None if has_template else _PLAIN_TEMPLATE
         await process.send(
@@ -84,6 +87,17 @@ async def try_model(
             )
         )
         said = await answer(Generated)
+        if not said.text.strip():
+            raise EngineError(f"{path.name} loaded, but had nothing to say to a greeting.")
+        cut = sandboxed.network_cut
+        return Trial(said.text, said.tokens, ready.load_seconds, said.seconds, cut)
+
+    try:
+        async with asyncio.timeout(allowed.deadline_seconds):
+            return await converse()
+    except TimeoutError as late:
+        raise EngineError(
+            f"{path.name} was not through its trial after {allowed.deadline_seconds:.0f} s."
+        ) from late
     finally:
         await process.kill()
-    return Trial(said.text, said.tokens, ready.load_seconds, said.seconds, sandboxed.network_cut)

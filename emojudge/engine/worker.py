@@ -12,7 +12,7 @@ from collections import deque
 
 from emojudge.engine.child import Channel
 from emojudge.engine.llama import native
-from emojudge.engine.llama.batcher import Batcher, Completion, Piece, Request
+from emojudge.engine.llama.batcher import Batcher, Completion, NoRoom, Piece, Request
 from emojudge.engine.llama.measuring import Measuring
 from emojudge.engine.llama.model import LOAD_MODE, LlamaModel, Placement
 from emojudge.engine.llama.prompt import BuiltPrompt, PromptBuilder
@@ -59,7 +59,7 @@ class Worker:
         """On the reader's thread: a cancelled text must not wait for a long step to end."""
         loaded = self._loaded
         if isinstance(command, Cancel) and loaded is not None:
-            loaded.abort_soon()
+            loaded.abort_soon(command.id)
 
     def serve(self) -> None:
         """Answer commands until stdin closes."""
@@ -105,6 +105,7 @@ class _Loaded:
         self._texts: deque[Generate] = deque()
         self._built: dict[str, BuiltPrompt] = {}
         self._last_frame = 0.0
+        self._measured: str | None = None
         self._step = 0
         self.ready = ModelReady(
             context_length=limit or 0,
@@ -116,9 +117,14 @@ class _Loaded:
     @property
     def patience(self) -> float | None:
         """Seconds to wait for commands: none with work at hand, for ever with none at all."""
-        if self._batcher.busy or self._measurements or self._next_text() is not None:
+        if self._batcher.busy or self._may_measure or self._next_text() is not None:
             return 0.0
-        return _SIGN_OF_LIFE_SECONDS if self._texts or self._built else None
+        waiting = self._texts or self._built or self._measurements
+        return _SIGN_OF_LIFE_SECONDS if waiting else None
+
+    @property
+    def _may_measure(self) -> bool:
+        return bool(self._measurements) and not self._batcher.on_hold
 
     def take(self, command: Command) -> None:
         """Queue or carry out a command. Raises EngineError."""
@@ -167,6 +173,7 @@ class _Loaded:
                 seed=command.seed,
                 deadline_seconds=command.deadline_seconds,
                 urgent=command.urgent,
+                opening=prompt.opening,
             )
         )
         self._built[command.id] = prompt
@@ -180,20 +187,20 @@ class _Loaded:
     def _cancel(self, task_id: str) -> None:
         found = self._batcher.cancel(task_id)
         self._built.pop(task_id, None)
-        waiting: tuple[deque[Generate] | deque[Measurement], ...] = (
-            self._texts,
-            self._measurements,
-        )
-        for queue in waiting:
-            for one in [one for one in queue if one.id == task_id]:
-                queue.remove(one)  # type: ignore[arg-type]
-                found = True
+        for text in [one for one in self._texts if one.id == task_id]:
+            self._texts.remove(text)
+            found = True
+        for measurement in [one for one in self._measurements if one.id == task_id]:
+            self._measurements.remove(measurement)
+            found = True
         if found:
             self._channel.send(TaskFailed(id=task_id, reason="cancelled", cancelled=True))
 
-    def abort_soon(self) -> None:
-        """Stop the present step if it goes on for long. Called on the reader's thread."""
+    def abort_soon(self, task_id: str) -> None:
+        """Stop the present step if it is this task's and goes on. Called on the reader's thread."""
         step = self._step
+        if task_id not in self._built and task_id != self._measured:
+            return
 
         def stop() -> None:
             if self._step == step:
@@ -211,15 +218,16 @@ class _Loaded:
         if self._batcher.busy:
             self._scorer.free_context()
             self._generate()
-        elif self._measurements:
-            if not self._built:
-                self._batcher.free_context()
+        elif self._may_measure:
+            self._batcher.free_context()
             self._measure(self._measurements.popleft())
-        elif self._texts or self._built:
+        elif self._texts or self._built or self._measurements:
             self._channel.send(TextFrame(deltas=()))
 
     def _measure(self, command: Measurement) -> None:
-        self._channel.send(TaskBegan(id=command.id))
+        if command.id != self._measured:
+            self._channel.send(TaskBegan(id=command.id))
+        self._measured = command.id
         try:
             self._channel.send(self._measuring.answer(command))
         except native.Aborted:
@@ -231,6 +239,11 @@ class _Loaded:
     def _generate(self) -> None:
         try:
             completions = self._batcher.step()
+        except NoRoom as problem:
+            self._batcher.cancel(problem.request_id)
+            self._built.pop(problem.request_id, None)
+            self._channel.send(TaskFailed(id=problem.request_id, reason=str(problem)))
+            return
         except EngineError as problem:
             for task_id in self._batcher.give_up():
                 self._built.pop(task_id, None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from emojudge.domain import CellFailure, Prompt, Response
 from emojudge.engine.tasks import BACKGROUND, PREFETCH
@@ -22,6 +23,17 @@ _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 0.5
 
 
+_Jobs = Sequence[asyncio.Future[Response | CellFailure]]
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """A prompt whose responses are being waited for."""
+
+    task: asyncio.Task[None]
+    jobs: _Jobs
+
+
 class Conductor:
     """Prepares prompts in the process that leads the study."""
 
@@ -31,7 +43,8 @@ class Conductor:
         self._judging = judging
         self._all = False
         self._working = False
-        self._preparing: dict[str, asyncio.Task[None]] = {}
+        self._paused = False
+        self._preparing: dict[str, _Preparation] = {}
         self._ready: list[Prompt] = []
         self._judged_in_vain: set[str] = set()
         self._wake = asyncio.Event()
@@ -54,32 +67,38 @@ class Conductor:
         if self._all:
             self._all = False
             self._responses.drop_waiting(BACKGROUND)
+            self._paused = True
             self._study.state.say("paused; texts under way are finished", running=False)
 
     def _prepare(self, prompt: Prompt, priority: int) -> None:
         self._start()
         self._working = True
+        self._paused = False
         cells = [
             cell
             for candidate in self._study.discovery.candidates
             for cell in self._study.cells(candidate, prompt)
         ]
         jobs = [self._responses.ensure(cell, priority) for cell in cells]
-        if prompt.id not in self._preparing:
-            self._preparing[prompt.id] = asyncio.create_task(
-                self._await_responses(prompt, jobs), name=f"prepare {prompt.id}"
-            )
+        before = self._preparing.get(prompt.id)
+        if before is not None:
+            if not any(job not in before.jobs and not job.done() for job in jobs):
+                return
+            # Some of its jobs were dropped by a pause, and begun anew since.
+            before.task.cancel()
+        task = asyncio.create_task(self._await_responses(prompt, jobs), name=f"prepare {prompt.id}")
+        self._preparing[prompt.id] = _Preparation(task, jobs)
 
-    async def _await_responses(
-        self, prompt: Prompt, jobs: Sequence[asyncio.Future[Response | CellFailure]]
-    ) -> None:
+    async def _await_responses(self, prompt: Prompt, jobs: _Jobs) -> None:
         """Hand a prompt to the judges once all its responses are there, or have failed."""
         try:
             await asyncio.wait(jobs)
             if not any(job.cancelled() for job in jobs) and prompt.id not in self._judged_in_vain:
                 self._ready.append(prompt)
         finally:
-            self._preparing.pop(prompt.id, None)
+            now = self._preparing.get(prompt.id)
+            if now is not None and now.jobs is jobs:
+                del self._preparing[prompt.id]
             self._wake.set()
 
     def _start(self) -> None:
@@ -102,20 +121,29 @@ class Conductor:
                 try:
                     await self._judging.judge(prompts)
                 except EmojudgeError as problem:
-                    self._judged_in_vain |= {one.id for one in prompts}
                     _LOG.error("judging %d prompts: %s", len(prompts), problem)
-                    self._study.state.report_problem(str(problem))
+                    self._give_up(prompts, str(problem))
+                except Exception as problem:  # noqa: BLE001 - a judge may be somebody's plug-in
+                    _LOG.exception("judging %d prompts", len(prompts))
+                    self._give_up(prompts, f"A judge failed: {type(problem).__name__} {problem}")
             self._say_where_we_are()
             if not self._ready:
                 await self._wake.wait()
 
+    def _give_up(self, prompts: Sequence[Prompt], why: str) -> None:
+        """These are not judged again before the phase is started again."""
+        self._judged_in_vain |= {one.id for one in prompts}
+        self._study.state.report_problem(why)
+
     def _say_where_we_are(self) -> None:
         self.report_progress()
+        if self._paused and self._preparing:
+            return
         if self._preparing:
             self._study.state.say("generating", running=True)
         elif self._working and not self._ready:
             done = "ai-judge is complete" if self._all else "ready"
-            self._all = self._working = False
+            self._all = self._working = self._paused = False
             self._study.state.say(done, running=False)
 
     async def _report(self) -> None:
@@ -142,7 +170,7 @@ class Conductor:
 
     async def close(self) -> None:
         """Stop working."""
-        tasks = [*self._tasks, *self._preparing.values()]
+        tasks = [*self._tasks, *(one.task for one in self._preparing.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,6 +10,7 @@ from emojudge.domain import Candidate, Prompt
 from emojudge.engine.gpu import can_offload, gpu_present
 from emojudge.engine.local import WORKER_MODULE, LocalExecutor, WorkerOptions
 from emojudge.engine.memory import Memory, free_ram, free_vram
+from emojudge.errors import EngineError
 from emojudge.pipeline.cells import conversation, sample_count
 from emojudge.pipeline.study import Study
 from emojudge.store.tables import STUDY
@@ -83,11 +84,9 @@ def widest(study: Study, memory: Memory, context: int) -> int:
 
 
 def models_that_fit(study: Study, memory: Memory, width: int, context: int) -> int:
-    """How many models can be loaded together: as configured, else what free memory holds."""
+    """How many models can be loaded together: what free memory holds, at most as configured."""
     candidates = study.discovery.candidates
     configured = study.config.performance_config.parallel_models
-    if configured is not None:
-        return min(configured, len(candidates))
     room = memory.free * _SHARE
     fitting = 0
     for candidate in sorted(candidates, key=lambda one: -one.size):
@@ -95,7 +94,12 @@ def models_that_fit(study: Study, memory: Memory, width: int, context: int) -> i
         if room < 0:
             break
         fitting += 1
-    return max(1, fitting)
+    fitting = max(1, fitting)
+    if configured is not None and configured > fitting:
+        _LOG.warning(
+            "parallel_models is %d, but memory holds %d at once (%s)", configured, fitting, memory
+        )
+    return min(configured or fitting, fitting)
 
 
 def study_width(study: Study, memory: Memory, context: int) -> int:
@@ -122,8 +126,11 @@ async def plan_engine(study: Study, most_models: int | None = None) -> EnginePla
     """Plan for the discovered candidates; ``most_models`` bounds what is not configured."""
     performance = study.config.performance_config
     memory = None
-    if gpu_present() is not None and await can_offload():
-        memory = free_vram(performance.main_gpu)
+    try:
+        if performance.gpu_layers != 0 and gpu_present() is not None and await can_offload():
+            memory = free_vram(performance.main_gpu)
+    except EngineError as problem:
+        _LOG.warning("planning from main memory: %s", problem)
     memory = memory or free_ram()
     context = expected_context(study)
     width = study_width(study, memory, context)

@@ -108,11 +108,16 @@ class HeadlessRun:
         try:
             if estimate.cells:
                 warm_up = asyncio.create_task(workspace.encoder.warm_up())
-            for candidate in study.discovery.candidates:
-                await self._generate(workspace, candidate)
-                if warm_up is not None and warm_up.done():
-                    # A missing encoder is told now, and not after hours of generating.
-                    await warm_up
+            turns = asyncio.Semaphore(plan.models_at_once)
+
+            async def generate(candidate: Candidate) -> None:
+                async with turns:
+                    await self._generate(workspace, candidate)
+                    if warm_up is not None and warm_up.done():
+                        # A missing encoder is told now, and not after hours of generating.
+                        await warm_up
+
+            await asyncio.gather(*map(generate, study.discovery.candidates))
             if not study.view().responses:
                 raise EngineError(
                     "No candidate answered any prompt; pass2_execution.log has each reason. "

@@ -104,8 +104,10 @@ class Responses:
 
     def drop_waiting(self, priority: int) -> None:
         """Forget jobs of this priority or less urgent ones that are not being worked on yet."""
-        for job in tuple(self._jobs.values()):
+        for cell_id, job in tuple(self._jobs.items()):
             if job.priority >= priority and not job.started and job.task is not None:
+                # Whoever asks again gets a new job, not one that is being cancelled.
+                del self._jobs[cell_id]
                 job.task.cancel()
 
     def _note_problem(self, task: asyncio.Task[Response | CellFailure]) -> None:

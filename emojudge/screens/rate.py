@@ -20,7 +20,6 @@ from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
 from emojudge.screens.dialogs import LineDialog
 from emojudge.settings import Settings
-from emojudge.text import visible_line
 from emojudge.widgets.agreement_line import AgreementLine
 from emojudge.widgets.prompt_box import PromptBox
 from emojudge.widgets.response_pane import ResponsePane
@@ -165,8 +164,7 @@ class RateScreen(StudyScreen):
                 candidates = shown_key("app.candidates", self._keymap)
                 return (
                     "Fewer than two candidates could answer what is left, so there is nothing to "
-                    f"compare. {candidates} tells more. The first reason: "
-                    f"{visible_line(failures[0].reason)}"
+                    f"compare. {candidates} tells why."
                 )
             return (
                 "No responses are stored for the next item yet. The process that leads this "

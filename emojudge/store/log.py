@@ -15,7 +15,7 @@ from typing import Any
 
 from emojudge.domain import stable_hash
 from emojudge.errors import StoreError
-from emojudge.paths import share_with_team, write_durably
+from emojudge.paths import is_shared, share_with_team, write_durably
 
 _CHECKSUM_LENGTH = 16
 
@@ -73,17 +73,21 @@ class LogFollower:
         self.file = file
         self.offset = 0
         self.damage: list[Damage] = []
-        self._inode: int | None = None
+        self._identity: tuple[int, int] | None = None
+        self._live: set[tuple[str, str]] = set()
 
     def read_new(self) -> list[Record]:
         """Return the records of whole lines not read before."""
         try:
             with self.file.open("rb") as stream:
-                inode = os.fstat(stream.fileno()).st_ino
-                if inode != self._inode:
-                    # The first look, or the log was compacted: what it holds is read again.
-                    self._inode, self.offset = inode, 0
+                now = os.fstat(stream.fileno())
+                gone = set()
+                if (now.st_dev, now.st_ino) != self._identity or now.st_size < self.offset:
+                    # The first look, or the log was compacted: what it holds is read again, and
+                    # what it held before is gone unless it comes again.
+                    self._identity, self.offset = (now.st_dev, now.st_ino), 0
                     self.damage.clear()
+                    gone, self._live = self._live, set()
                 stream.seek(self.offset)
                 grown = stream.read()
         except FileNotFoundError:
@@ -93,16 +97,29 @@ class LogFollower:
                 f"Cannot read {self.file}: {problem.strerror}. Check its permissions."
             ) from problem
         whole = grown.rfind(b"\n") + 1
-        records = []
+        records = [Record(table, document_id, None) for table, document_id in sorted(gone)]
         position = self.offset
         for line in grown[:whole].splitlines(keepends=True):
             try:
-                records.append(Record.decode(line))
+                record = Record.decode(line)
+                records.append(record)
+                self._note(record)
             except ValueError as problem:
                 self.damage.append(Damage(self.file, position, str(problem), line))
             position += len(line)
         self.offset += whole
         return records
+
+    def _note(self, record: Record) -> None:
+        key = (record.table, record.id)
+        if record.document is None:
+            self._live.discard(key)
+        else:
+            self._live.add(key)
+
+
+def _mode_of(file: Path) -> int:
+    return 0o660 if is_shared(file.parent) else 0o600
 
 
 def compact(file: Path) -> None:
@@ -118,8 +135,7 @@ def compact(file: Path) -> None:
     if follower.damage or not file.exists():
         return
     kept = [record.encode() for record in latest.values() if record.document is not None]
-    write_durably(file, b"".join(kept), mode=0o600)
-    share_with_team(file)
+    write_durably(file, b"".join(kept), exact_mode=_mode_of(file))
 
 
 class LogWriter:

@@ -28,7 +28,9 @@ _WORTH_COPYING = 8
 class Request:
     """One text to generate. ``urgent`` ones run alone while there are any.
 
-    ``past_the_end`` goes on to ``max_tokens`` whatever the model says, for timing.
+    ``opening`` is text that the prompt ends with and the answer is to begin with, as templates
+    that open a thinking block have it. ``past_the_end`` goes on to ``max_tokens`` whatever the
+    model says, for timing.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Request:
     seed: int
     deadline_seconds: float
     urgent: bool = False
+    opening: str = ""
     past_the_end: bool = False
 
     @property
@@ -70,6 +73,14 @@ class Completion:
     token_ids: tuple[int, ...]
     first_token_seconds: float
     seconds: float
+
+
+class NoRoom(EngineError):
+    """There is no memory for a context that holds this request; others may do with less."""
+
+    def __init__(self, request_id: str, message: str) -> None:
+        super().__init__(message)
+        self.request_id = request_id
 
 
 @dataclass
@@ -135,7 +146,7 @@ class Batcher:
         if not request.prompt:
             raise EngineError("The prompt has no tokens, so there is nothing to answer.")
         sampler = Sampler(self._nucleus, request.temperature, request.top_p, request.seed)
-        sequence = _Sequence(request, sampler, list(request.prompt))
+        sequence = _Sequence(request, sampler, list(request.prompt), unsent=[request.opening])
         if request.urgent:
             self._waiting.insert(self._urgent_waiting, sequence)
         else:
@@ -171,9 +182,14 @@ class Batcher:
 
     def make_urgent(self, request_id: str) -> None:
         """Make a request urgent that was added as one that is not."""
-        for sequence in (*self._waiting, *self._slots):
-            if sequence is not None and sequence.request.id == request_id:
+        for running in self._slots:
+            if running is not None and running.request.id == request_id:
+                running.request = replace(running.request, urgent=True)
+        for sequence in tuple(self._waiting):
+            if sequence.request.id == request_id and not sequence.request.urgent:
+                self._waiting.remove(sequence)
                 sequence.request = replace(sequence.request, urgent=True)
+                self._waiting.insert(self._urgent_waiting, sequence)
 
     def give_up(self) -> list[str]:
         """Forget all requests, after an error that none of them can be blamed for alone."""
@@ -195,7 +211,8 @@ class Batcher:
         """Admit what fits, evaluate some prompt tokens, decode one token of each sequence.
 
         Returns what was completed.
-        Raises EngineError when no context can be had; NativeFailure when llama.cpp fails.
+        Raises NoRoom when no context can be had for a request, EngineError when llama.cpp refuses
+        a batch, and NativeFailure when it fails.
         """
         self._admit()
         if not any(self._slots):
@@ -269,12 +286,13 @@ class Batcher:
     def _grow(self) -> None:
         """Make a context that holds the longest request of the queue."""
         self.free_context()
-        longest = max(sequence.request.room for sequence in self._waiting)
-        tokens = -(-longest // _CONTEXT_STEP) * _CONTEXT_STEP
-        self._context = LlamaContext(
-            self._model,
-            ContextShape(tokens, self.width, self._threads, outputs=self.width),
-        )
+        longest = max(self._waiting, key=lambda sequence: sequence.request.room).request
+        tokens = -(-longest.room // _CONTEXT_STEP) * _CONTEXT_STEP
+        shape = ContextShape(tokens, self.width, self._threads, outputs=self.width)
+        try:
+            self._context = LlamaContext(self._model, shape)
+        except EngineError as problem:
+            raise NoRoom(longest.id, str(problem)) from problem
 
     def free_context(self) -> None:
         """Give the context's memory back; only while nothing runs."""
@@ -405,10 +423,13 @@ class Batcher:
         """After an aborted decode, forget what it may have written."""
         self._memory.abort.clear()
         for slot, sequence in enumerate(self._slots):
-            if sequence is not None and not self._memory.forget(slot, sequence.fed):
+            if sequence is None:
+                continue
+            if not self._memory.forget(slot, sequence.fed):
                 self._memory.forget(slot)
                 sequence.fed = 0
-                self._held[slot].clear()
+            # What a slot held before its first token went with the rest of it.
+            del self._held[slot][sequence.fed :]
 
     def _collect(self, active: list[int], spent: float) -> list[Completion]:
         """Book the step's time, and take what is finished out of its slot."""

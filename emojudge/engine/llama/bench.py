@@ -294,14 +294,8 @@ class Benchmark:
         """Responses a second on four criteria, by suffixes that branch from a shared prefix."""
         prompts = self._judge_prompts("Scores from 1 to 5.")
         model = self._model
-        suffixes = [
-            model.tokenize(f"{name}: ", add_special=False, parse_special=False)
-            for name in _CRITERIA
-        ]
-        digits = [
-            model.tokenize(str(digit), add_special=False, parse_special=False)[-1]
-            for digit in range(1, 6)
-        ]
+        suffixes = [model.continuation(f"{name}: ") for name in _CRITERIA]
+        digits = [model.continuation(str(digit))[0] for digit in range(1, 6)]
         scorer = Scorer(model, self._settings.threads, None)
         started = time.perf_counter()
         for prompt in prompts:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from emojudge.domain import stable_hash
 from emojudge.engine.llama.model import LlamaModel
 from emojudge.engine.llama.scoring import Scorer, log_softmax
 from emojudge.errors import EngineError
@@ -73,6 +74,7 @@ class _About:
     positions: list[int]
     texts: list[int]
     tokens: int
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,27 @@ class Reference:
         draw = np.random.default_rng(seed)
         positions = np.sort(draw.choice(total, size=min(most, total), replace=False))
         size = len(positions) * model.vocabulary_size * 2
+        try:
+            return self._write(model, scorer, texts, positions, size)
+        except OSError as problem:
+            raise EngineError(
+                f"The reference predictions cannot be written to {self._about.parent}: "
+                f"{problem.strerror}. Make the folder writable, or free some space."
+            ) from problem
+
+    def _write(
+        self,
+        model: LlamaModel,
+        scorer: Scorer,
+        texts: Sequence[ForcedText],
+        positions: npt.NDArray[np.int64],
+        size: int,
+    ) -> int:
+        """Write everything; what says that it is whole comes last."""
+        total = sum(len(one.text) for one in texts)
         folder = self._about.parent
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._about.unlink(missing_ok=True)
         free = shutil.disk_usage(folder).free
         if free < size + _SPARE_DISK:
             raise EngineError(
@@ -135,7 +156,11 @@ class Reference:
         rows.flush()
         np.save(self._tops, tops)
         about = _About(
-            model.vocabulary_size, positions.tolist(), [len(one.text) for one in texts], total
+            model.vocabulary_size,
+            positions.tolist(),
+            [len(one.text) for one in texts],
+            total,
+            _digest(texts),
         )
         self._about.write_text(json.dumps(asdict(about)))
         return size
@@ -154,8 +179,7 @@ class Reference:
                 f"The reference predictions in {self._about.parent} cannot be read ({problem}). "
                 "Record them again."
             ) from problem
-        own = (model.vocabulary_size, [len(one.text) for one in texts])
-        if own != (about.vocabulary_size, about.texts):
+        if (model.vocabulary_size, _digest(texts)) != (about.vocabulary_size, about.digest):
             raise EngineError(
                 "The reference predictions were made for other texts or another vocabulary, so "
                 "there is nothing to compare position by position."
@@ -177,6 +201,10 @@ class Reference:
             all_positions=about.tokens,
             first_divergence=_first_differences(same, about.texts),
         )
+
+
+def _digest(texts: Sequence[ForcedText]) -> str:
+    return stable_hash([[list(one.prompt), list(one.text)] for one in texts], 32)
 
 
 def _predictions(

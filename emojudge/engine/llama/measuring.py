@@ -68,7 +68,7 @@ class Measuring:
 
     def _plain(self, text: str) -> list[int]:
         """Tokens of text inside an answer; never control tokens."""
-        return self._model.tokenize(text, add_special=False, parse_special=False)
+        return self._model.continuation(text)
 
     def _score(self, command: Score) -> Scored:
         prefix = [*self._prompts.build(command.messages).tokens, *self._plain(command.begin)]

@@ -21,6 +21,7 @@ LOAD_MODE = "read into memory"
 a mapped file that is cut short under the process ends it with SIGBUS."""
 
 _SHORT_PIECE = 64
+_THINKING_TAGS = (b"<think>", b"</think>")
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,27 @@ class LlamaModel:
                 return list(buffer[:count])
             room = -count
 
+    def continuation(self, text: str) -> list[int]:
+        """Tokens of text in the middle of other text; none of them is a control token.
+
+        SentencePiece vocabularies put a space before whatever they are given; behind a line break
+        they do not, and the break is cut off again.
+        """
+        if lib.llama_vocab_type(self._vocabulary) != lib.LLAMA_VOCAB_TYPE_SPM:
+            return self.tokenize(text, add_special=False, parse_special=False)
+        anchor = self.tokenize("\n", add_special=False, parse_special=False)
+        tokens = self.tokenize(f"\n{text}", add_special=False, parse_special=False)
+        if tokens[: len(anchor)] != anchor:
+            return self.tokenize(text, add_special=False, parse_special=False)
+        return tokens[len(anchor) :]
+
     def spoken(self, token: int) -> bytes:
-        """The bytes of a token in a text; control tokens are silent."""
+        """The bytes of a token in a text; control tokens are silent, but for thinking tags."""
         known = self._spoken.get(token)
         if known is None:
-            known = self._spoken[token] = self.piece(token)
+            tag = self.piece(token, special=True)
+            known = tag if tag in _THINKING_TAGS else self.piece(token)
+            self._spoken[token] = known
         return known
 
     def piece(self, token: int, *, special: bool = False) -> bytes:

@@ -16,8 +16,11 @@ from itertools import chain
 from emojudge.domain import Message
 from emojudge.engine.chat_template import Turn
 from emojudge.engine.llama.model import LlamaModel
-from emojudge.engine.template_process import TemplateProcess
+from emojudge.engine.template_process import TemplateProcess, TemplateStopped
 from emojudge.errors import EngineError
+
+_MOST_STOPS = 3
+"""Each stop costs seconds; a template that ran out of time this often is not tried again."""
 
 _PRIVATE_USE = range(0xE000, 0xF900)
 
@@ -28,6 +31,12 @@ class BuiltPrompt:
 
     rendered: str
     tokens: tuple[int, ...]
+
+    @property
+    def opening(self) -> str:
+        """The thinking tag that the template ends with: it belongs to the answer's record."""
+        opened = re.search(r"<think>\s*$", self.rendered)
+        return opened.group() if opened else ""
 
     @property
     def sha256(self) -> str:
@@ -43,6 +52,8 @@ class PromptBuilder:
         self._model = model
         self._template = template or model.template
         self._renderer = renderer
+        self._stops = 0
+        self._stopped: TemplateStopped | None = None
 
     def build(self, messages: Sequence[Message], longest: int | None = None) -> BuiltPrompt:
         """The prompt up to where the assistant begins.
@@ -60,9 +71,14 @@ class PromptBuilder:
         turns: list[Turn] = [
             {"role": one.role, "content": self._hide(one.content, mark, hidden)} for one in messages
         ]
-        marked = self._renderer.render(self._template, turns, model.bos_text, model.eos_text)
+        marked = self._render(turns)
         # Pieces alternate: text the template may steer with, then the number of a hidden text.
         pieces = re.split(f"{mark}(\\d+){mark}", marked)
+        if any(int(number) >= len(hidden) for number in pieces[1::2]):
+            raise EngineError(
+                "The chat template writes private-use characters of its own, so texts cannot be "
+                "told from it. Set generation.chat_template in the config to one that does not."
+            )
         plain = [hidden[int(number)] for number in pieces[1::2]]
         written = pieces[0::2]
         rendered = "".join(chain.from_iterable(zip(written, [*plain, ""], strict=True)))
@@ -77,6 +93,20 @@ class PromptBuilder:
             tokens += model.tokenize(harmless, add_special=False, parse_special=False)
             tokens += model.tokenize(rest, add_special=False, parse_special=True)
         return BuiltPrompt(rendered, tuple(tokens))
+
+    def _render(self, turns: Sequence[Turn]) -> str:
+        """Render, unless this template had to be stopped too often to be tried again."""
+        assert self._template is not None
+        if self._stops >= _MOST_STOPS and self._stopped is not None:
+            raise self._stopped
+        try:
+            return self._renderer.render(
+                self._template, turns, self._model.bos_text, self._model.eos_text
+            )
+        except TemplateStopped as stopped:
+            self._stops += 1
+            self._stopped = stopped
+            raise
 
     def _hide(self, content: str, mark: str, hidden: list[str]) -> str:
         pattern = self._model.control_pattern
@@ -106,4 +136,9 @@ class PromptBuilder:
 def _unused_character(messages: Sequence[Message]) -> str:
     """A private-use character that none of the messages holds."""
     text = "".join(one.content for one in messages)
-    return next(chr(code) for code in _PRIVATE_USE if chr(code) not in text)
+    free = next((chr(code) for code in _PRIVATE_USE if chr(code) not in text), None)
+    if free is None:
+        raise EngineError(
+            "The prompt uses every private-use character there is. Remove some of them."
+        )
+    return free

@@ -31,8 +31,15 @@ _BRANCHES = 63
 
 
 def log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Natural logarithms of the probabilities that logits of shape (vocabulary,) stand for."""
+    """Natural logarithms of the probabilities that logits of shape (vocabulary,) stand for.
+
+    Raises EngineError when they are not finite, as those of a broken model may be.
+    """
     shifted = logits.astype(np.float64)
+    if not np.isfinite(shifted).all():
+        raise EngineError(
+            "The model's logits are not finite numbers: its weights are broken. Quantize it again."
+        )
     shifted -= shifted.max()
     shifted -= np.log(np.exp(shifted).sum())
     return shifted
@@ -50,11 +57,15 @@ class Scorer:
         self._batch = DecodeBatch(PREFILL_TOKENS, _BRANCHES + 1)
         self.reused_tokens = 0
 
-    def _context_for(self, tokens: int, sequences: int) -> LlamaContext:
-        """A context with room; made anew, with more, when the present one has too little."""
-        if self._limit is not None and tokens > self._limit:
+    def _context_for(self, tokens: int, sequences: int, longest: int | None = None) -> LlamaContext:
+        """A context with room; made anew, with more, when the present one has too little.
+
+        ``longest`` is the most tokens that one sequence has, if the sequences share some.
+        """
+        longest = longest or tokens
+        if self._limit is not None and longest > self._limit:
             raise EngineError(
-                f"The text has {tokens} tokens, but the context holds {self._limit}. Shorten it, "
+                f"The text has {longest} tokens, but the context holds {self._limit}. Shorten it, "
                 "or raise performance_config.context_length if the model can do more."
             )
         now = self._context
@@ -127,7 +138,11 @@ class Scorer:
         wanted = list(options)
         result = np.empty((len(suffixes), len(wanted)))
         total = sum(map(len, suffixes))
-        context = self._context_for(len(prefix) + total, min(len(suffixes), _BRANCHES) + 1)
+        context = self._context_for(
+            len(prefix) + total,
+            min(len(suffixes), _BRANCHES) + 1,
+            len(prefix) + max(map(len, suffixes)),
+        )
         kept = self._keep_common(context, prefix)
         for group in _groups(list(enumerate(suffixes))):
             with self._clean_after_failure(context):
