@@ -23,7 +23,7 @@ from emojudge.engine.template_process import TemplateProcess
 
 SAMPLED_TEMPERATURE = 0.7
 TOP_P = 0.9
-_SINGLE_TEXTS = 3
+_SINGLE_TEXTS = 5
 _COMPARED_TEXTS = 10
 _BOUND_SECONDS = 1.0
 _DEADLINE = 600.0
@@ -42,12 +42,32 @@ _SCHEMA = {
 Report = Callable[[str, int, int], None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Timing:
-    """Tokens a second of one repetition; ``whole`` counts the evaluation of prompts too."""
+    """Tokens and seconds of decoding, and of the whole with the evaluation of prompts."""
 
-    rate: float
-    whole: float
+    tokens: int = 0
+    seconds: float = 0.0
+    whole_tokens: int = 0
+    whole_seconds: float = 0.0
+
+    def __add__(self, other: _Timing) -> _Timing:
+        return _Timing(
+            self.tokens + other.tokens,
+            self.seconds + other.seconds,
+            self.whole_tokens + other.whole_tokens,
+            self.whole_seconds + other.whole_seconds,
+        )
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second while decoding."""
+        return self.tokens / self.seconds
+
+    @property
+    def whole(self) -> float:
+        """Tokens a second, prompts included."""
+        return self.whole_tokens / self.whole_seconds
 
 
 @dataclass
@@ -57,6 +77,7 @@ class _Rates:
     sequential: list[_Timing] = field(default_factory=list)
     single: list[_Timing] = field(default_factory=list)
     batched: dict[int, list[_Timing]] = field(default_factory=lambda: defaultdict(list))
+    bound: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
 class Benchmark:
@@ -86,7 +107,7 @@ class Benchmark:
 
     @property
     def _total(self) -> int:
-        return 1 + self._settings.repetitions * (2 * (2 + len(self._settings.widths)) + 2) + 1
+        return 1 + self._settings.repetitions * (2 * (1 + len(self._settings.widths)) + 1) + 1
 
     def _advance(self, what: str) -> None:
         self._done += 1
@@ -105,20 +126,22 @@ class Benchmark:
         """Take all timings."""
         widths = self._settings.widths
         rates = {0.0: _Rates(), SAMPLED_TEMPERATURE: _Rates()}
-        bounds: dict[int, list[float]] = defaultdict(list)
         by_prefix, by_json = [], []
         for _ in range(self._settings.repetitions):
-            for width in widths:
-                bounds[width].append(self._bound(width))
-            self._advance("bound")
             for temperature, one in rates.items():
                 kind = "sampled" if temperature else "greedy"
-                one.sequential.append(self._sequential(temperature))
-                self._advance(f"{kind}, high-level interface, one after another")
-                one.single.append(self._batched(1, temperature, _SINGLE_TEXTS))
-                self._advance(f"{kind}, own loop, one after another")
+                sequential = single = _Timing()
+                for index in range(_SINGLE_TEXTS):
+                    # Text by text, because the two are close and the machine's speed wanders.
+                    sequential += self._sequential(temperature, index)
+                    single += self._batched(1, temperature, [index])
+                one.sequential.append(sequential)
+                one.single.append(single)
+                self._advance(f"{kind}, one after another")
                 for width in widths:
-                    one.batched[width].append(self._batched(width, temperature, width))
+                    # The bound right beside what it bounds.
+                    one.bound[width].append(self._bound(width))
+                    one.batched[width].append(self._batched(width, temperature, range(width)))
                     self._advance(f"{kind}, own loop, {width} together")
             by_prefix.append(self._judge_by_prefix())
             by_json.append(self._judge_by_json())
@@ -126,9 +149,14 @@ class Benchmark:
         texts = self._same_texts()
         self._advance("comparing texts")
         return BenchDone(
-            greedy=_ratios(rates[0.0], bounds),
-            sampled=_ratios(rates[SAMPLED_TEMPERATURE], bounds),
-            bound={width: statistics.median(values) for width, values in bounds.items()},
+            greedy=_ratios(rates[0.0]),
+            sampled=_ratios(rates[SAMPLED_TEMPERATURE]),
+            bound={
+                width: statistics.median(
+                    [value for one in rates.values() for value in one.bound[width]]
+                )
+                for width in widths
+            },
             judge_over_json=_median_ratio(by_prefix, by_json),
             judged_by_prefix=statistics.median(by_prefix),
             judged_by_json=statistics.median(by_json),
@@ -164,33 +192,28 @@ class Benchmark:
         context.close()
         return rate
 
-    def _sequential(self, temperature: float) -> _Timing:
-        """The high-level interface, streaming one text after another as our own loop does."""
-        decoding = whole = 0.0
-        tokens = 0
+    def _sequential(self, temperature: float, index: int) -> _Timing:
+        """One text by the high-level interface, streaming as our own loop does."""
         llama = self._high_level
-        for index in range(_SINGLE_TEXTS):
-            prompt = list(self._prompt(index))
-            llama.reset()
-            started = time.perf_counter()
-            first = 0.0
-            for _ in llama.create_completion(
-                prompt,
-                max_tokens=self._settings.tokens,
-                temperature=temperature,
-                top_p=TOP_P,
-                top_k=0,
-                min_p=0.0,
-                seed=index,
-                stream=True,
-            ):
-                first = first or time.perf_counter()
-            ended = time.perf_counter()
-            decoding += ended - first
-            whole += ended - started
-            # Each token after the first took one evaluation, whether it was said or ended the text.
-            tokens += llama.n_tokens - len(prompt)
-        return _Timing(tokens / decoding, (tokens + _SINGLE_TEXTS) / whole)
+        prompt = list(self._prompt(index))
+        llama.reset()
+        started = time.perf_counter()
+        first = 0.0
+        for _ in llama.create_completion(
+            prompt,
+            max_tokens=self._settings.tokens,
+            temperature=temperature,
+            top_p=TOP_P,
+            top_k=0,
+            min_p=0.0,
+            seed=index,
+            stream=True,
+        ):
+            first = first or time.perf_counter()
+        ended = time.perf_counter()
+        # Each token after the first took one evaluation, whether it was said or ended the text.
+        tokens = llama.n_tokens - len(prompt)
+        return _Timing(tokens, ended - first, tokens + 1, ended - started)
 
     def _high_level_tokens(self, prompt: Sequence[int]) -> list[int]:
         """A greedy text's tokens, past its end."""
@@ -203,7 +226,7 @@ class Benchmark:
     def _prompt(self, index: int) -> tuple[int, ...]:
         return self._tokens[index % len(self._tokens)]
 
-    def _requests(self, count: int, temperature: float) -> list[Request]:
+    def _requests(self, indices: Iterable[int], temperature: float) -> list[Request]:
         return [
             Request(
                 id=str(index),
@@ -215,27 +238,29 @@ class Benchmark:
                 deadline_seconds=_DEADLINE,
                 past_the_end=True,
             )
-            for index in range(count)
+            for index in indices
         ]
 
-    def _batched(self, width: int, temperature: float, count: int) -> _Timing:
+    def _batched(self, width: int, temperature: float, indices: Iterable[int]) -> _Timing:
         """The worker's loop. Decoding is timed in steps in which no prompt is evaluated."""
         batcher = Batcher(self._model, width, self._settings.threads)
-        for request in self._requests(count, temperature):
+        for request in self._requests(indices, temperature):
             batcher.add(request)
-        tokens, decoding = 0, 0.0
+        tokens, whole_tokens, decoding = 0, 0, 0.0
         begun = time.perf_counter()
         while batcher.busy:
             began = batcher.evaluating_prompts
             started = time.perf_counter()
             completed = batcher.step()
             pieces = [*batcher.take_pieces(), *(one.rest for one in completed)]
+            said = sum(one.tokens for one in pieces)
+            whole_tokens += said
             if not began:
                 decoding += time.perf_counter() - started
-                tokens += sum(one.tokens for one in pieces)
+                tokens += said
         whole = time.perf_counter() - begun
         batcher.close()
-        return _Timing(tokens / decoding, count * self._settings.tokens / whole)
+        return _Timing(tokens, decoding, whole_tokens, whole)
 
     def _same_texts(self) -> SameTexts:
         """Ten greedy texts by each way, compared token for token."""
@@ -261,7 +286,7 @@ class Benchmark:
 
     def _texts(self, width: int) -> list[list[int]]:
         batcher = Batcher(self._model, width, self._settings.threads)
-        for request in self._requests(_COMPARED_TEXTS, 0.0):
+        for request in self._requests(range(_COMPARED_TEXTS), 0.0):
             batcher.add(request)
         found: dict[str, list[int]] = {}
         while batcher.busy:
@@ -336,7 +361,7 @@ def _median_ratio(above: Iterable[float], below: Iterable[float]) -> float:
     return statistics.median(one / other for one, other in zip(above, below, strict=True))
 
 
-def _ratios(rates: _Rates, bounds: dict[int, list[float]]) -> SpeedRatios:
+def _ratios(rates: _Rates) -> SpeedRatios:
     sequential = [one.rate for one in rates.sequential]
     single = [one.rate for one in rates.single]
     batched = {width: [one.rate for one in all_] for width, all_ in rates.batched.items()}
@@ -346,7 +371,7 @@ def _ratios(rates: _Rates, bounds: dict[int, list[float]]) -> SpeedRatios:
             width: _median_ratio(values, sequential) for width, values in batched.items()
         },
         batched_over_bound={
-            width: _median_ratio(values, bounds[width]) for width, values in batched.items()
+            width: _median_ratio(values, rates.bound[width]) for width, values in batched.items()
         },
         with_prompts={
             width: _median_ratio(
