@@ -162,6 +162,19 @@ def test_a_terminal_that_vanishes_while_it_is_painted_to(tmp_path: Path, moment:
         assert terminal.wait_for_end() == 0
 
 
+def test_a_headless_run_on_a_terminal_shows_a_bar_below_its_log(
+    ladder: Path, tmp_path: Path
+) -> None:
+    with Terminal("demo", "--headless", "--prompts", "3", cwd=tmp_path, columns=120) as terminal:
+        text = terminal.wait_for("tokens/s", " left", "━")
+        bar = next(line for line in text.splitlines() if "━" in line)
+        assert re.search(r"\d+/(24|12)", bar)
+        assert terminal.wait_for_end() == 0
+        assert "━" not in terminal.text
+        assert "wrote" in terminal.text
+    assert no_process_is_left(tmp_path)
+
+
 def test_the_first_screen_in_an_empty_folder(tmp_path: Path) -> None:
     with Terminal(cwd=tmp_path) as terminal:
         terminal.wait_for("no study in this folder")
