@@ -178,7 +178,7 @@ class PerformanceConfig(ConfigModel):
     tensor_split: tuple[float, ...] | None = None
     """How tensors are split over several GPUs."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads per model; unset: the cores, shared between the models loaded at once."""
+    """CPU threads per model; unset: the cores, shared between the models that work."""
     context_length: int | None = Field(default=None, ge=128)
     """Most tokens of a prompt and its answer; unset: what the model was made for. Memory is taken
     for the longest prompt there is, not for this."""

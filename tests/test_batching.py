@@ -415,6 +415,20 @@ def test_a_thinking_block_that_the_template_opens_is_part_of_the_answer(
     assert without_thinking(done.text) == ""
 
 
+def test_threads_can_change_in_the_middle(
+    model: LlamaModel, prompts: list[tuple[int, ...]]
+) -> None:
+    batcher = Batcher(model, 1, 1)
+    batcher.use_threads(2)
+    batcher.add(request(0, prompts[0]))
+    batcher.step()
+    assert lib.llama_n_threads(batcher._memory.pointer) == 2
+    batcher.use_threads(1)
+    assert lib.llama_n_threads(batcher._memory.pointer) == 1
+    assert list(run(batcher)) == ["0"]
+    batcher.close()
+
+
 def test_a_deadline_ends_a_text_with_what_there_is(
     model: LlamaModel, prompts: list[tuple[int, ...]]
 ) -> None:

@@ -144,6 +144,28 @@ async def test_other_models_are_held_while_somebody_looks(tmp_path: Path) -> Non
         await asyncio.gather(background, return_exceptions=True)
 
 
+async def test_workers_share_the_threads_while_they_work(tmp_path: Path) -> None:
+    options = WorkerOptions(threads=4, share_threads=True, module=SCRIPTED.worker)
+    engine = LocalExecutor(2, options)
+    slow = [
+        asyncio.create_task(events_of(engine, task(f"SLOW-ONCE:{tmp_path / name}", name)))
+        for name in ("a", "b")
+    ]
+    slots = engine._slots
+    while [slots[name].threads for name in ("a", "b") if name in slots] != [2, 2]:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    slow[0].cancel()
+    await asyncio.gather(slow[0], return_exceptions=True)
+    process = slots["a"].process
+    assert process is not None
+    await process.kill()
+    while slots["b"].threads != 4:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    slow[1].cancel()
+    await asyncio.gather(slow[1], return_exceptions=True)
+    await engine.close()
+
+
 async def test_a_file_that_changed_since_it_was_hashed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(b"old")

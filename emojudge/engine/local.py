@@ -26,6 +26,7 @@ from emojudge.engine.protocol import (
     TaskBegan,
     TaskFailed,
     TextFrame,
+    UseThreads,
 )
 from emojudge.engine.tasks import (
     LIVE,
@@ -53,9 +54,14 @@ place is taken at once and in the same order whatever this process is busy with.
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """How workers load models; see ``performance_config``."""
+    """How workers load models; see ``performance_config``.
+
+    ``threads`` are each worker's own; with ``share_threads`` they are divided between the workers
+    that work, anew whenever one begins or ceases to.
+    """
 
     threads: int
+    share_threads: bool = False
     batch_width: int = 1
     context_length: int | None = None
     gpu_layers: int | None = None
@@ -93,7 +99,7 @@ class LocalExecutor:
         slot.add(ticket)
         if slot.runner is None or slot.runner.done():
             slot.runner = asyncio.create_task(self._run(slot), name=f"runner {task.model.name}")
-        self._tell_workers(slot, live=task.priority <= LIVE)
+        self._tell_workers(slot, everybody=task.priority <= LIVE)
         try:
             while True:
                 event = await ticket.next_event()
@@ -109,22 +115,25 @@ class LocalExecutor:
         for ticket in slot.tickets() if slot else []:
             if slot is not None and ticket.task is task:
                 slot.raise_priority(ticket, priority)
-                self._tell_workers(slot, live=priority <= LIVE)
+                self._tell_workers(slot, everybody=priority <= LIVE)
 
     async def _withdraw(self, slot: Slot, ticket: Ticket) -> None:
         """Forget a ticket; if it is being worked on, tell the worker to stop."""
         if slot.withdraw(ticket) and slot.process is not None:
             with contextlib.suppress(WorkerDied):
                 await slot.process.send(Cancel(id=ticket.task.id))
-        self._tell_workers(slot, live=ticket.priority <= LIVE)
+        self._tell_workers(slot, everybody=ticket.priority <= LIVE)
         async with self._room:
             self._room.notify_all()
 
     # What workers are told
 
-    def _tell_workers(self, slot: Slot, *, live: bool) -> None:
-        """Send what is new to a model's worker; what people look at concerns all of them."""
-        for one in self._slots.values() if live else (slot,):
+    def _tell_workers(self, slot: Slot, *, everybody: bool) -> None:
+        """Send what is new to a model's worker; what people look at concerns all of them.
+
+        So does a worker that begins or ceases to work, because they share the cores.
+        """
+        for one in self._slots.values() if everybody else (slot,):
             if one.ready:
                 errand = asyncio.create_task(self._feed(one), name=f"feed {one.model.name}")
                 self._errands.add(errand)
@@ -133,6 +142,13 @@ class LocalExecutor:
     @property
     def _somebody_looks(self) -> bool:
         return any(slot.has_live for slot in self._slots.values())
+
+    @property
+    def _threads_each(self) -> int:
+        if not self._options.share_threads:
+            return self._options.threads
+        working = sum(slot.works for slot in self._slots.values())
+        return max(1, self._options.threads // max(1, working))
 
     async def _feed(self, slot: Slot) -> None:
         """Tell a worker what to hold and what is urgent, and keep it supplied with tasks."""
@@ -153,6 +169,9 @@ class LocalExecutor:
                 if self._somebody_looks != slot.held and slot.process is process:
                     slot.held = not slot.held
                     await process.send(Hold(held=slot.held))
+                if slot.threads != self._threads_each and slot.process is process:
+                    slot.threads = self._threads_each
+                    await process.send(UseThreads(threads=slot.threads))
 
     # Models come and go
 
@@ -173,6 +192,7 @@ class LocalExecutor:
                 # Whoever waits must hear of it, whatever went wrong.
                 _LOG.exception("unexpected while running %s", slot.model.name)
                 slot.fail_all(f"{type(problem).__name__}: {problem}")
+            self._tell_workers(slot, everybody=True)
             async with self._room:
                 self._room.notify_all()
 
@@ -237,7 +257,7 @@ class LocalExecutor:
             LoadModel(
                 path=str(model.path),
                 batch_width=options.batch_width,
-                threads=options.threads,
+                threads=self._threads_each,
                 context_length=options.context_length,
                 gpu_layers=options.gpu_layers,
                 main_gpu=options.main_gpu,
@@ -272,7 +292,9 @@ class LocalExecutor:
     async def _serve(self, slot: Slot) -> None:
         """Feed the worker and pass its events on, until there is no work or it must give way."""
         process = await self._load(slot)
+        slot.threads = 0
         await self._feed(slot)
+        self._tell_workers(slot, everybody=True)
         while slot.running:
             deadline = max(one.task.deadline_seconds for one in slot.running.values())
             await self._dispatch(slot, await process.receive(deadline + _GRACE_SECONDS))

@@ -73,6 +73,13 @@ class Hold(Frozen):
     held: bool
 
 
+class UseThreads(Frozen):
+    """Compute with so many threads from now on; another model began or ceased to work."""
+
+    kind: Literal["use_threads"] = "use_threads"
+    threads: int = Field(ge=1)
+
+
 class Score(Frozen):
     """Read off probabilities without generating; answered by Scored or TaskFailed.
 
@@ -187,6 +194,7 @@ Command = Annotated[
     | Cancel
     | Prioritise
     | Hold
+    | UseThreads
     | Measurement
     | LoadEncoder
     | Embed

@@ -70,6 +70,7 @@ class Slot:
         self.process: WorkerProcess | None = None
         self.ready = False
         self.held = False
+        self.threads = 0
         self.promoted: list[str] = []
         self.load_seconds = 0.0
         self.deaths = 0
@@ -98,6 +99,11 @@ class Slot:
         first = self._first()
         heads = [*([first] if first else []), *self.running.values(), *self.suspects]
         return min((one.priority for one in heads if not one.withdrawn), default=None)
+
+    @property
+    def works(self) -> bool:
+        """Whether its worker computes now, or is about to."""
+        return bool(self.running) and (not self.held or self.has_live)
 
     @property
     def has_live(self) -> bool:

@@ -37,6 +37,7 @@ from emojudge.engine.protocol import (
     TaskFailed,
     TextDelta,
     TextFrame,
+    UseThreads,
 )
 from emojudge.engine.template_process import TemplateProcess
 from emojudge.errors import EngineError
@@ -137,6 +138,9 @@ class _Loaded:
                 self._prioritise(command.id)
             case Hold():
                 self._batcher.on_hold = command.held
+            case UseThreads():
+                self._batcher.use_threads(command.threads)
+                self._scorer.use_threads(command.threads)
             case Score() | LogLikelihood() | Perplexity() | RecordReference() | CompareReference():
                 self._measurements.append(command)
             case _:

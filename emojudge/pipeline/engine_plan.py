@@ -32,18 +32,23 @@ _UNKNOWN_KV = 256 << 10
 
 @dataclass(frozen=True)
 class EnginePlan:
-    """``width`` texts decode together in each of ``models_at_once`` workers."""
+    """``width`` texts decode together in each of ``models_at_once`` workers.
+
+    ``threads`` are each worker's, or shared between those that work if ``share_threads``.
+    """
 
     width: int
     models_at_once: int
     threads: int
+    share_threads: bool
     memory: Memory
 
     def __str__(self) -> str:
         models = "one model" if self.models_at_once == 1 else f"{self.models_at_once} models"
-        return (
-            f"{models} at once, {self.width} texts together, {self.threads} threads; {self.memory}"
-        )
+        threads = f"{self.threads} threads"
+        if self.models_at_once > 1:
+            threads += " between them" if self.share_threads else " each"
+        return f"{models} at once, {self.width} texts together, {threads}; {self.memory}"
 
 
 def expected_context(study: Study) -> int:
@@ -138,8 +143,13 @@ async def plan_engine(study: Study, most_models: int | None = None) -> EnginePla
     if performance.parallel_models is None and most_models is not None:
         at_once = min(at_once, most_models)
     cores = len(os.sched_getaffinity(0))
-    threads = performance.threads or max(1, cores // at_once)
-    plan = EnginePlan(width, at_once, threads, memory)
+    plan = EnginePlan(
+        width,
+        at_once,
+        threads=performance.threads or cores,
+        share_threads=performance.threads is None,
+        memory=memory,
+    )
     _LOG.info("engine: %s", plan)
     return plan
 
@@ -151,6 +161,7 @@ def make_executor(study: Study, plan: EnginePlan, module: str = WORKER_MODULE) -
         plan.models_at_once,
         WorkerOptions(
             threads=plan.threads,
+            share_threads=plan.share_threads,
             batch_width=plan.width,
             context_length=performance.context_length,
             gpu_layers=performance.gpu_layers,

@@ -294,6 +294,12 @@ class Batcher:
         except EngineError as problem:
             raise NoRoom(longest.id, str(problem)) from problem
 
+    def use_threads(self, threads: int) -> None:
+        """Compute with so many threads from now on."""
+        self._threads = threads
+        if self._context is not None:
+            self._context.use_threads(threads)
+
     def free_context(self) -> None:
         """Give the context's memory back; only while nothing runs."""
         if self._context is not None:

@@ -242,6 +242,10 @@ class LlamaContext:
         row = (ctypes.c_float * self.model.vocabulary_size).from_address(address)
         return np.frombuffer(memoryview(row), np.float32)
 
+    def use_threads(self, threads: int) -> None:
+        """Compute with so many threads from the next decode on."""
+        lib.llama_set_n_threads(self.pointer, threads, threads)
+
     def forget(self, sequence: int, start: int = 0) -> bool:
         """Remove a sequence's tokens from ``start`` on; False where the model cannot in part."""
         return bool(lib.llama_memory_seq_rm(self._memory, sequence, start, -1))

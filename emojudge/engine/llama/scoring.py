@@ -85,6 +85,12 @@ class Scorer:
         self._context = LlamaContext(self._model, shape)
         return self._context
 
+    def use_threads(self, threads: int) -> None:
+        """Compute with so many threads from now on."""
+        self._threads = threads
+        if self._context is not None:
+            self._context.use_threads(threads)
+
     def free_context(self) -> None:
         """Give the context's memory back."""
         if self._context is not None:
