@@ -383,6 +383,13 @@ class BenchProgress(Frozen):
     total: int
 
 
+class StepShares(Frozen):
+    """Shares of the time of decoding: llama.cpp's evaluation, choosing tokens; the rest is ours."""
+
+    evaluating: float
+    choosing: float
+
+
 class SpeedRatios(Frozen):
     """Medians over the repetitions of ratios within each; tables are by batch width.
 
@@ -394,6 +401,7 @@ class SpeedRatios(Frozen):
     batched_over_sequential: dict[int, float]
     batched_over_bound: dict[int, float]
     with_prompts: dict[int, float]
+    shares: dict[int, StepShares]
     sequential: float
     single: float
     batched: dict[int, float]

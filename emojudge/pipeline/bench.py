@@ -29,6 +29,7 @@ from emojudge.engine.protocol import (
     LoadModel,
     ModelReady,
     SpeedRatios,
+    StepShares,
     TaskFailed,
     TextFrame,
 )
@@ -150,17 +151,23 @@ class BenchResult:
 
 def _table(name: str, ratios: SpeedRatios, done: BenchDone) -> list[str]:
     rows = [
-        f"{name:26} tokens/s   × high-level   of the bound   × with prompts",
+        f"{name:26} tokens/s   × high-level   of the bound   × with prompts   llama.cpp  choosing",
         f"  high-level loop          {ratios.sequential:8.0f}           1.00",
-        f"  own loop, one by one     {ratios.single:8.0f}   {ratios.single_over_sequential:12.2f}",
+        f"  own loop, one by one     {ratios.single:8.0f}   {ratios.single_over_sequential:12.2f}"
+        f"{'':32}   {_shares(ratios.shares[1])}",
     ]
     for width, rate in ratios.batched.items():
         rows.append(
             f"  own loop, {width:2} together    {rate:8.0f}   "
             f"{ratios.batched_over_sequential[width]:12.2f}   "
-            f"{ratios.batched_over_bound[width]:12.2f}   {ratios.with_prompts[width]:14.2f}"
+            f"{ratios.batched_over_bound[width]:12.2f}   {ratios.with_prompts[width]:14.2f}   "
+            f"{_shares(ratios.shares[width])}"
         )
     return rows
+
+
+def _shares(shares: StepShares) -> str:
+    return f"{shares.evaluating:9.1%} {shares.choosing:9.1%}"
 
 
 def _conversations() -> tuple[tuple[Message, ...], ...]:

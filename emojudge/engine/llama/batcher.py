@@ -130,6 +130,10 @@ class Batcher:
         self._context: LlamaContext | None = None
         self._batch = DecodeBatch(max(PREFILL_TOKENS, width))
         self.on_hold = False
+        self.decode_seconds = 0.0
+        """Spent in llama.cpp's evaluation so far; benchmarks ask where the time goes."""
+        self.choose_seconds = 0.0
+        """Spent on reading logits and choosing tokens so far."""
 
     # What is asked
 
@@ -406,13 +410,18 @@ class Batcher:
             if count == sequence.unfed:
                 batch.want(index)
                 rows.append((slot, index))
+        started = time.perf_counter()
         self._memory.decode(batch)
+        self.decode_seconds += time.perf_counter() - started
         for slot, count in parts:
             sequence = self._at(slot)
             self._held[slot] += sequence.tokens[sequence.fed : sequence.fed + count]
             sequence.fed += count
         for slot, index in rows:
-            self._accept(self._at(slot), self._at(slot).sampler.pick(self._memory.logits(index)))
+            begun = time.perf_counter()
+            token = self._at(slot).sampler.pick(self._memory.logits(index))
+            self.choose_seconds += time.perf_counter() - begun
+            self._accept(self._at(slot), token)
 
     def _accept(self, sequence: _Sequence, token: int) -> None:
         if self._model.ends(token) and not sequence.request.past_the_end:

@@ -18,7 +18,7 @@ from emojudge.engine.llama.batcher import Batcher, Request
 from emojudge.engine.llama.model import ContextShape, LlamaContext, LlamaModel, Placement
 from emojudge.engine.llama.prompt import PromptBuilder
 from emojudge.engine.llama.scoring import Scorer
-from emojudge.engine.protocol import Bench, BenchDone, SameTexts, SpeedRatios
+from emojudge.engine.protocol import Bench, BenchDone, SameTexts, SpeedRatios, StepShares
 from emojudge.engine.template_process import TemplateProcess
 
 SAMPLED_TEMPERATURE = 0.7
@@ -44,12 +44,17 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class _Timing:
-    """Tokens and seconds of decoding, and of the whole with the evaluation of prompts."""
+    """Tokens and seconds of decoding, and of the whole with the evaluation of prompts.
+
+    Of the seconds of decoding, ``evaluating`` are llama.cpp's and ``choosing`` the sampler's.
+    """
 
     tokens: int = 0
     seconds: float = 0.0
     whole_tokens: int = 0
     whole_seconds: float = 0.0
+    evaluating: float = 0.0
+    choosing: float = 0.0
 
     def __add__(self, other: _Timing) -> _Timing:
         return _Timing(
@@ -57,6 +62,8 @@ class _Timing:
             self.seconds + other.seconds,
             self.whole_tokens + other.whole_tokens,
             self.whole_seconds + other.whole_seconds,
+            self.evaluating + other.evaluating,
+            self.choosing + other.choosing,
         )
 
     @property
@@ -247,9 +254,11 @@ class Benchmark:
         for request in self._requests(indices, temperature):
             batcher.add(request)
         tokens, whole_tokens, decoding = 0, 0, 0.0
+        evaluating = choosing = 0.0
         begun = time.perf_counter()
         while batcher.busy:
             began = batcher.evaluating_prompts
+            before = batcher.decode_seconds, batcher.choose_seconds
             started = time.perf_counter()
             completed = batcher.step()
             pieces = [*batcher.take_pieces(), *(one.rest for one in completed)]
@@ -258,9 +267,11 @@ class Benchmark:
             if not began:
                 decoding += time.perf_counter() - started
                 tokens += said
+                evaluating += batcher.decode_seconds - before[0]
+                choosing += batcher.choose_seconds - before[1]
         whole = time.perf_counter() - begun
         batcher.close()
-        return _Timing(tokens, decoding, whole_tokens, whole)
+        return _Timing(tokens, decoding, whole_tokens, whole, evaluating, choosing)
 
     def _same_texts(self) -> SameTexts:
         """Ten greedy texts by each way, compared token for token."""
@@ -361,6 +372,14 @@ def _median_ratio(above: Iterable[float], below: Iterable[float]) -> float:
     return statistics.median(one / other for one, other in zip(above, below, strict=True))
 
 
+def _shares(timings: Sequence[_Timing]) -> StepShares:
+    """Where the time of decoding went, over all repetitions."""
+    total = sum(timings, _Timing())
+    return StepShares(
+        evaluating=total.evaluating / total.seconds, choosing=total.choosing / total.seconds
+    )
+
+
 def _ratios(rates: _Rates) -> SpeedRatios:
     sequential = [one.rate for one in rates.sequential]
     single = [one.rate for one in rates.single]
@@ -378,6 +397,10 @@ def _ratios(rates: _Rates) -> SpeedRatios:
                 [one.whole for one in timings], [one.whole for one in rates.sequential]
             )
             for width, timings in rates.batched.items()
+        },
+        shares={
+            1: _shares(rates.single),
+            **{width: _shares(timings) for width, timings in rates.batched.items()},
         },
         sequential=statistics.median(sequential),
         single=statistics.median(single),
