@@ -1,7 +1,8 @@
 """What the app and its worker processes say to each other: one JSON object a line.
 
 Commands go to a worker's stdin, events come from its stdout. A worker ends when its stdin closes.
-Text travels in frames, at most one every 80 ms, each with the deltas of all running sequences.
+Text travels in frames, one every 80 ms and one whenever a text is finished, each with the deltas of
+all running sequences.
 """
 
 from __future__ import annotations
