@@ -57,10 +57,15 @@ def make_private_folder(folder: Path) -> None:
             folder.chmod(0o2770)
 
 
+def file_mode(folder: Path) -> int:
+    """The mode of files in ``folder``: 0660 in a team's, else 0600."""
+    return 0o660 if is_shared(folder) else 0o600
+
+
 def share_with_team(file: Path) -> None:
-    """Set a file's mode: 0660 inside a team's folder, else 0600; only its owner can."""
+    """Give a file the mode of its folder's files; only its owner can."""
     if file.stat().st_uid == os.geteuid():
-        file.chmod(0o660 if is_shared(file.parent) else 0o600)
+        file.chmod(file_mode(file.parent))
 
 
 def fsync_folder(folder: Path) -> None:

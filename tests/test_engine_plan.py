@@ -25,7 +25,7 @@ from emojudge.pipeline.engine_plan import (
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.pace import Pace
 from emojudge.pipeline.study import Study
-from emojudge.store.tables import RESPONSES, STUDY
+from emojudge.store.tables import DISCOVERY, RESPONSES, STUDY
 from tests.studies import PROMPTS, SCRIPTED, judged_study, write_study
 
 GB = 1 << 30
@@ -51,14 +51,8 @@ async def open_study(folder: Path, size: int, kv: int, **changes: Any) -> Study:
         for one in discovery.candidates
     )
     changed = discovery.model_copy(update={"candidates": candidates})
-    study.lead().put(type_of_discovery(), [changed])
+    study.lead().put(DISCOVERY, [changed])
     return study
-
-
-def type_of_discovery() -> Any:
-    from emojudge.store.tables import DISCOVERY
-
-    return DISCOVERY
 
 
 async def test_width_and_models_follow_memory(tmp_path: Path) -> None:

@@ -253,11 +253,12 @@ class LocalExecutor:
             options.module, f"the worker of {model.name}", MODEL_ENVIRONMENT
         )
         slot.process = process
+        slot.threads = self._threads_each
         await process.send(
             LoadModel(
                 path=str(model.path),
                 batch_width=options.batch_width,
-                threads=self._threads_each,
+                threads=slot.threads,
                 context_length=options.context_length,
                 gpu_layers=options.gpu_layers,
                 main_gpu=options.main_gpu,
@@ -292,7 +293,6 @@ class LocalExecutor:
     async def _serve(self, slot: Slot) -> None:
         """Feed the worker and pass its events on, until there is no work or it must give way."""
         process = await self._load(slot)
-        slot.threads = 0
         await self._feed(slot)
         self._tell_workers(slot, everybody=True)
         while slot.running:

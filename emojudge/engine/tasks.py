@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,7 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
-class ModelTask:
+class ModelTask(ABC):
     """Something one model is to do. Lower priorities go first, then the order of making."""
 
     priority: int
@@ -53,9 +54,9 @@ class ModelTask:
         """Unique in this process, so that a late answer is never taken for another task's."""
         return f"task-{self.order}"
 
+    @abstractmethod
     def command(self, *, urgent: bool) -> Generate | Measurement:
         """What to tell the worker."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,15 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from emojudge import prompts
 from emojudge.candidates.discover import read_model
 from emojudge.config import GenerationConfig
 from emojudge.domain import Message, Sampling, Specs
+from emojudge.engine.context_size import context_tokens
 from emojudge.engine.local import WORKER_MODULE
 from emojudge.engine.process import MODEL_ENVIRONMENT, WorkerProcess
 from emojudge.engine.protocol import (
@@ -35,7 +34,7 @@ from emojudge.engine.protocol import (
 )
 from emojudge.errors import EngineError
 from emojudge.pipeline.cells import conversation, engine_version
-from emojudge.prompts import BUNDLED_NAME
+from emojudge.prompts import BUNDLED_NAME, bundled_prompts, parse_prompts
 from emojudge.text import human_bytes
 
 BENCH_MODULE = "emojudge.engine.bench_worker"
@@ -132,9 +131,9 @@ class BenchResult:
             f"{self.model.name} ({self.specs.quantization}), {self.threads} threads, "
             f"{engine_version()}; medians of {self.repetitions}",
             "",
-            *_table("greedy", done.greedy, done),
+            *_table("greedy", done.greedy),
             "",
-            *_table("temperature .7, top-p .9", done.sampled, done),
+            *_table("temperature .7, top-p .9", done.sampled),
             "",
             f"judging    {done.judged_by_prefix:.1f} responses/s by shared prefix, "
             f"{done.judged_by_json:.1f} by one JSON answer each: ×{done.judge_over_json:.1f}",
@@ -149,7 +148,7 @@ class BenchResult:
         ]
 
 
-def _table(name: str, ratios: SpeedRatios, done: BenchDone) -> list[str]:
+def _table(name: str, ratios: SpeedRatios) -> list[str]:
     rows = [
         f"{name:26} tokens/s   × high-level   of the bound   × with prompts   llama.cpp  choosing",
         f"  high-level loop          {ratios.sequential:8.0f}           1.00",
@@ -172,8 +171,7 @@ def _shares(shares: StepShares) -> str:
 
 def _conversations() -> tuple[tuple[Message, ...], ...]:
     """Bundled prompts behind the default system turn."""
-    with resources.as_file(resources.files("emojudge").joinpath("data", BUNDLED_NAME)) as file:
-        chosen = prompts.load_prompts(file)[: max(WIDTHS)]
+    chosen = parse_prompts(bundled_prompts().decode(), BUNDLED_NAME)[: max(WIDTHS)]
     return tuple(conversation(one, GenerationConfig()) for one in chosen)
 
 
@@ -262,7 +260,7 @@ async def _worker_figures(
         slowest = await _slowest_cancellation(process)
     finally:
         await process.kill()
-    per_sequence = -(-longest // 256) * 256
+    per_sequence = context_tokens(longest)
     kv = (specs.kv_bytes_per_token or 0) * per_sequence * _PEAK_WIDTH
     return Peak(resident, model.stat().st_size, kv, ready.load_mode), slowest
 

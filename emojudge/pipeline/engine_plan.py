@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 
 from emojudge.domain import Candidate, Prompt
+from emojudge.engine.context_size import context_tokens
 from emojudge.engine.gpu import can_offload, gpu_present
 from emojudge.engine.local import WORKER_MODULE, LocalExecutor, WorkerOptions
 from emojudge.engine.memory import Memory, free_ram, free_vram
@@ -25,7 +26,6 @@ _WORKER_BYTES = 200 << 20
 
 _CHARACTERS_PER_TOKEN = 3.0
 _TOKENS_PER_TURN = 8
-_CONTEXT_STEP = 256
 _UNKNOWN_KV = 256 << 10
 """Context bytes per token where a header does not say: more than most small models take."""
 
@@ -64,9 +64,8 @@ def expected_context(study: Study) -> int:
         return text / _CHARACTERS_PER_TOKEN + _TOKENS_PER_TURN * len(turns)
 
     longest = max(map(tokens, study.discovery.prompts)) + generation.max_tokens
-    steps = -(-int(longest) // _CONTEXT_STEP)
-    limit = study.config.performance_config.context_length
-    return min(steps * _CONTEXT_STEP, limit or steps * _CONTEXT_STEP)
+    expected = context_tokens(int(longest))
+    return min(expected, study.config.performance_config.context_length or expected)
 
 
 def worker_bytes(candidate: Candidate, width: int, context: int) -> int:

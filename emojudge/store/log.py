@@ -15,7 +15,7 @@ from typing import Any
 
 from emojudge.domain import stable_hash
 from emojudge.errors import StoreError
-from emojudge.paths import is_shared, share_with_team, write_durably
+from emojudge.paths import file_mode, share_with_team, write_durably
 
 _CHECKSUM_LENGTH = 16
 
@@ -118,10 +118,6 @@ class LogFollower:
             self._live.add(key)
 
 
-def _mode_of(file: Path) -> int:
-    return 0o660 if is_shared(file.parent) else 0o600
-
-
 def compact(file: Path) -> None:
     """Rewrite a log without what later records replaced or removed; its writer must be closed.
 
@@ -135,7 +131,7 @@ def compact(file: Path) -> None:
     if follower.damage or not file.exists():
         return
     kept = [record.encode() for record in latest.values() if record.document is not None]
-    write_durably(file, b"".join(kept), exact_mode=_mode_of(file))
+    write_durably(file, b"".join(kept), exact_mode=file_mode(file.parent))
 
 
 class LogWriter:

@@ -8,7 +8,9 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from emojudge.domain import FinishReason
+from emojudge.engine.context_size import context_tokens
 from emojudge.engine.llama.batch import DecodeBatch
+from emojudge.engine.llama.context_holder import ContextHolder
 from emojudge.engine.llama.model import (
     PREFILL_TOKENS,
     ContextShape,
@@ -19,7 +21,6 @@ from emojudge.engine.llama.native import Aborted
 from emojudge.engine.llama.sampler import Nucleus, Sampler
 from emojudge.errors import EngineError
 
-_CONTEXT_STEP = 256
 # Copying a sequence's memory costs about as much as evaluating a few tokens.
 _WORTH_COPYING = 8
 
@@ -107,7 +108,7 @@ class _Sequence:
         return len(self.tokens) - self.fed
 
 
-class Batcher:
+class Batcher(ContextHolder):
     """Runs requests in up to ``width`` slots.
 
     With a width of 1 a prompt is always evaluated whole and alone, so texts are those of an
@@ -118,16 +119,14 @@ class Batcher:
         self, model: LlamaModel, width: int, threads: int, context_limit: int | None = None
     ) -> None:
         """``context_limit`` is in tokens per sequence; None means what the model was made for."""
-        self._model = model
+        super().__init__(model, threads)
         self.width = width
-        self._threads = threads
         trained = model.trained_context
         self.context_limit = min(context_limit or trained, trained) if trained else context_limit
         self._nucleus = Nucleus(model.vocabulary_size)
         self._waiting: deque[_Sequence] = deque()
         self._slots: list[_Sequence | None] = [None] * width
         self._held: list[list[int]] = [[] for _ in range(width)]
-        self._context: LlamaContext | None = None
         self._batch = DecodeBatch(max(PREFILL_TOKENS, width))
         self.on_hold = False
         self.decode_seconds = 0.0
@@ -232,12 +231,6 @@ class Batcher:
             self._undo()
         return self._collect(active, time.monotonic() - started)
 
-    def abort(self) -> None:
-        """Stop the step that is running, from another thread; it is repeated later."""
-        context = self._context
-        if context is not None:
-            context.abort.raise_()
-
     def take_pieces(self) -> list[Piece]:
         """Text since the last call."""
         pieces = []
@@ -289,26 +282,15 @@ class Batcher:
 
     def _grow(self) -> None:
         """Make a context that holds the longest request of the queue."""
-        self.free_context()
         longest = max(self._waiting, key=lambda sequence: sequence.request.room).request
-        tokens = -(-longest.room // _CONTEXT_STEP) * _CONTEXT_STEP
+        tokens = context_tokens(longest.room)
         shape = ContextShape(tokens, self.width, self._threads, outputs=self.width)
         try:
-            self._context = LlamaContext(self._model, shape)
+            self._make_context(shape)
         except EngineError as problem:
             raise NoRoom(longest.id, str(problem)) from problem
 
-    def use_threads(self, threads: int) -> None:
-        """Compute with so many threads from now on."""
-        self._threads = threads
-        if self._context is not None:
-            self._context.use_threads(threads)
-
-    def free_context(self) -> None:
-        """Give the context's memory back; only while nothing runs."""
-        if self._context is not None:
-            self._context.close()
-            self._context = None
+    def _forget_held(self) -> None:
         self._held = [[] for _ in range(self.width)]
 
     def _active(self) -> list[int]:

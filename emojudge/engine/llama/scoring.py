@@ -12,7 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from emojudge.engine.context_size import context_tokens
 from emojudge.engine.llama.batch import DecodeBatch
+from emojudge.engine.llama.context_holder import ContextHolder
 from emojudge.engine.llama.model import (
     PREFILL_TOKENS,
     ContextShape,
@@ -24,7 +26,6 @@ from emojudge.errors import EngineError
 LOGIT_ROWS = 256
 """Rows of logits asked for at once: at a vocabulary of 128k, 256 rows are 131 MB."""
 
-_CONTEXT_STEP = 256
 _PREFIX = 0
 _BRANCHES = 63
 """Suffixes evaluated together; each is a sequence of its own beside the prefix."""
@@ -45,14 +46,12 @@ def log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return shifted
 
 
-class Scorer:
+class Scorer(ContextHolder):
     """Evaluates given texts. What the last text began with stays in memory for the next."""
 
     def __init__(self, model: LlamaModel, threads: int, context_limit: int | None) -> None:
-        self._model = model
-        self._threads = threads
+        super().__init__(model, threads)
         self._limit = context_limit
-        self._context: LlamaContext | None = None
         self._held: list[int] = []
         self._batch = DecodeBatch(PREFILL_TOKENS, _BRANCHES + 1)
         self.reused_tokens = 0
@@ -74,35 +73,17 @@ class Scorer:
         if now is not None:
             tokens = max(tokens, now.shape.tokens)
             sequences = max(sequences, now.shape.sequences)
-        self.free_context()
         shape = ContextShape(
-            tokens=-(-tokens // _CONTEXT_STEP) * _CONTEXT_STEP,
+            tokens=context_tokens(tokens),
             sequences=sequences,
             threads=self._threads,
             unified=True,
             outputs=LOGIT_ROWS,
         )
-        self._context = LlamaContext(self._model, shape)
-        return self._context
+        return self._make_context(shape)
 
-    def use_threads(self, threads: int) -> None:
-        """Compute with so many threads from now on."""
-        self._threads = threads
-        if self._context is not None:
-            self._context.use_threads(threads)
-
-    def free_context(self) -> None:
-        """Give the context's memory back."""
-        if self._context is not None:
-            self._context.close()
-            self._context = None
+    def _forget_held(self) -> None:
         self._held = []
-
-    def abort(self) -> None:
-        """Stop the evaluation that is running, from another thread."""
-        context = self._context
-        if context is not None:
-            context.abort.raise_()
 
     def _keep_common(self, context: LlamaContext, tokens: Sequence[int]) -> int:
         """Cut the held prefix down to what ``tokens`` begins with; returns how much that is.
