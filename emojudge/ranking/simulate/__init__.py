@@ -1,0 +1,1 @@
+"""Studies of planted truth: how often a verdict is wrong, and how soon it is reached."""
