@@ -29,6 +29,10 @@ class PromptFileError(UsageError):
     """The evaluation prompts cannot be read."""
 
 
+class TableFileError(UsageError):
+    """A file of rows (CSV, JSONL) cannot be used; says file, line and column where it can."""
+
+
 class NeedsPerson(EmojudgeError):
     """The next step is a person's: a rating, or a reason for overriding a gate."""
 
