@@ -96,8 +96,9 @@ def bootstrap_interval(figure: Resampled, items: int, seed: int = _SEED) -> Inte
 
 def _ratio(above: Floats, below: Floats) -> Floats:
     """Elementwise quotient, NaN where nothing stands below."""
-    result = np.full(np.broadcast(above, below).shape, np.nan)
-    return np.divide(above, below, out=result, where=np.abs(below) > 1e-12)
+    result: Floats = np.full(np.broadcast(above, below).shape, np.nan)
+    np.divide(above, below, out=result, where=np.abs(below) > 1e-12)
+    return result
 
 
 # Krippendorff's alpha
@@ -128,14 +129,16 @@ class _Pairable:
         """Σ (x_j − x_l)² over the ordered pairs within each item, by ratings less one."""
         first = np.bincount(self.item, x[self.code], minlength=self.items)
         second = np.bincount(self.item, x[self.code] ** 2, minlength=self.items)
-        return 2 * (self.sizes * second - first**2) / self.pairs_with
+        result: Floats = 2 * (self.sizes * second - first**2) / self.pairs_with
+        return result
 
     def unequal(self) -> Floats:
         """Ordered pairs with unequal values within each item, by ratings less one."""
         pair = self.item * self.domain.size + self.code
         own, times = np.unique(pair, return_counts=True)
         equal = np.bincount(own // self.domain.size, times**2, minlength=self.items)
-        return (self.sizes**2 - equal) / self.pairs_with
+        result: Floats = (self.sizes**2 - equal) / self.pairs_with
+        return result
 
 
 def resampled_alpha(values: Floats, level: Level) -> Resampled:
@@ -173,7 +176,8 @@ def _centred(domain: Floats) -> Floats:
     """Values about zero and in units of their range, so that no precision is lost in squares."""
     if domain.size < 2:
         return domain * 0
-    return (domain - domain.mean()) / (domain[-1] - domain[0])
+    result: Floats = (domain - domain.mean()) / (domain[-1] - domain[0])
+    return result
 
 
 def krippendorff_alpha(values: Floats, level: Level) -> float | None:
@@ -191,7 +195,7 @@ def krippendorff_alpha(values: Floats, level: Level) -> float | None:
     if data.items * categories**2 > _MOST_ALPHA_CELLS:
         return _some(resampled_alpha(values, level)(np.ones((1, data.items)))[0])
     alpha = krippendorff.alpha(
-        value_counts=data.counts(), value_domain=data.domain, level_of_measurement=level
+        value_counts=data.counts(), value_domain=_centred(data.domain), level_of_measurement=level
     )
     return _some(alpha)
 
