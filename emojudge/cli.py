@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,13 +48,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", help="More log, and tracebacks with errors.")
 ]
+EncodingOption = Annotated[
+    str | None, typer.Option("--encoding", help="The file's text encoding, if not UTF-8.")
+]
 PromptsOption = Annotated[
     int | None, typer.Option("--prompts", min=1, help="Use only so many prompts.")
 ]
 
 
-def result(value: Any, as_json: bool, lines: list[str]) -> None:
-    """Print a command's result."""
+def result(value: Any, as_json: bool, lines: list[str], notes: Sequence[str] = ()) -> None:
+    """Print a command's result; notes follow it, dim on a terminal."""
     if as_json:
         import json
 
@@ -62,6 +67,15 @@ def result(value: Any, as_json: bool, lines: list[str]) -> None:
 
         for line in lines:
             print(visible(line))
+        dim, plain = ("\x1b[2m", "\x1b[0m") if _styled() else ("", "")
+        for note in notes:
+            print(f"{dim}{visible(note)}{plain}")
+
+
+def _styled() -> bool:
+    """Whether stdout is a terminal whose user has not asked for plain text."""
+    dumb = os.environ.get("TERM", "dumb") == "dumb"
+    return sys.stdout.isatty() and not dumb and not os.environ.get("NO_COLOR")
 
 
 def load(config: Path, prompts: int | None = None) -> LoadedConfig:
@@ -174,6 +188,46 @@ def report(
     files = {"report": written.report, "comparisons": written.comparisons, "html": written.html}
     named = {name: str(file) for name, file in files.items() if file is not None}
     result(named, as_json, list(named.values()))
+
+
+@app.command()
+def agree(
+    file: Annotated[Path, typer.Argument(help="CSV or JSONL; - is standard input.")],
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="The raters' columns: a,b[,c…].")
+    ] = None,
+    item: Annotated[
+        str | None, typer.Option("--item", help="One row per rating: the items' column.")
+    ] = None,
+    rater: Annotated[str | None, typer.Option("--rater", help="… the raters' column.")] = None,
+    value: Annotated[str | None, typer.Option("--value", help="… the ratings' column.")] = None,
+    level: Annotated[
+        str, typer.Option("--level", help="nominal, ordinal or interval.")
+    ] = "ordinal",
+    encoding: EncodingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How far raters agree, in anybody's file: α, κ, AC2, correlations, with intervals."""
+    from emojudge.ranking.agree_file import agree_file, chosen_form, chosen_level
+
+    form = chosen_form(columns, item, rater, value)
+    found = agree_file(file, form, chosen_level(level), encoding)
+    result(found.as_json(), as_json, found.lines(), found.notes)
+
+
+@app.command()
+def rank(
+    file: Annotated[
+        Path, typer.Argument(help="CSV or JSONL with left, right, winner; - is standard input.")
+    ],
+    encoding: EncodingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bradley-Terry strengths of names from pairwise votes, with intervals."""
+    from emojudge.ranking.rank_file import rank_file
+
+    found = rank_file(file, encoding)
+    result(found.as_json(), as_json, found.lines(), found.notes)
 
 
 @app.command()

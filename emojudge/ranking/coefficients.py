@@ -16,6 +16,7 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 Level = Literal["nominal", "ordinal", "interval"]
 KappaWeights = Literal["linear", "quadratic"] | None
+Likeness = Literal["identity", "quadratic"]
 Interval = tuple[float, float]
 # One figure of each of a batch of resamples, from how often each holds each item: (resamples,
 # items) to (resamples,), NaN where a resample leaves the figure undefined.
@@ -251,7 +252,12 @@ def resampled_kappa(a: Floats, b: Floats, weights: KappaWeights = "quadratic") -
 # Gwet's AC1 and AC2
 
 
-def resampled_ac2(values: Floats, weights: Literal["identity", "quadratic"]) -> Resampled:
+def identity_or_quadratic(level: Level) -> Likeness:
+    """How like categories are at a level: of nominal ones, only the same one is."""
+    return "identity" if level == "nominal" else "quadratic"
+
+
+def resampled_ac2(values: Floats, weights: Likeness) -> Resampled:
     """Gwet's coefficient of resampled items; the categories stay those of all ratings."""
     known = np.unique(values[~np.isnan(values)])
     places = scale_positions(known) if weights == "quadratic" else known
@@ -277,7 +283,7 @@ def resampled_ac2(values: Floats, weights: Literal["identity", "quadratic"]) -> 
     return figure
 
 
-def gwet_ac2(values: Floats, weights: Literal["identity", "quadratic"]) -> float | None:
+def gwet_ac2(values: Floats, weights: Likeness) -> float | None:
     """Gwet's AC2 (AC1 with identity weights) of ratings (raters, items).
 
     Items with one rating count for the prevalence of categories only. None when no item has two
