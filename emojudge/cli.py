@@ -230,6 +230,38 @@ def rank(
     result(found.as_json(), as_json, found.lines(), found.notes)
 
 
+@app.command("export")
+def export_command(
+    config: ConfigOption = Path(),
+    form: Annotated[str, typer.Option("--format", help="csv or jsonl.")] = "csv",
+    out: Annotated[Path | None, typer.Option("--out", help="A file; unset: stdout.")] = None,
+) -> None:
+    """All ratings of a study, one row for each rated answer."""
+    from emojudge.cli_support import export_ratings
+
+    export_ratings(load(config), form, out)
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[Path, typer.Argument(help="CSV or JSONL as export writes it; - is stdin.")],
+    config: ConfigOption = Path(),
+    encoding: EncodingOption = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite items that are stored otherwise.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and compare; write nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ratings into a study: all of the file's, or none where something is wrong."""
+    from emojudge.cli_support import import_into
+
+    done = import_into(load(config), file, encoding, replace=replace, dry_run=dry_run)
+    result(done.as_json(), as_json, done.lines(), done.notes)
+
+
 @app.command()
 def cache(
     config: ConfigOption = Path(),

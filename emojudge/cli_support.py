@@ -18,8 +18,10 @@ from emojudge.config_file import LoadedConfig, load_config
 from emojudge.deploy.replacer import Status
 from emojudge.engine.quantizer import quantize_ladder
 from emojudge.errors import Interrupted, UsageError
+from emojudge.paths import write_durably
 from emojudge.pipeline.bench import BenchResult, run_benchmark
 from emojudge.pipeline.cache import CacheContents, cache_contents, prune
+from emojudge.pipeline.exchange import Imported, chosen_format, export_text, import_ratings
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.reporting import write_report
@@ -30,6 +32,7 @@ from emojudge.prompts import load_prompts
 from emojudge.report.write import Written
 from emojudge.say import say
 from emojudge.settings import load_settings, rater_name
+from emojudge.text import visible
 
 T = TypeVar("T")
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -271,6 +274,34 @@ def run_bench(
         )
 
     return run_until_signalled(work())
+
+
+def export_ratings(loaded: LoadedConfig, form: str, out: Path | None) -> None:
+    """``emojudge export``: to a file, or to stdout, where a terminal gets no control characters."""
+    chosen = chosen_format(form)
+    study = Study(loaded)
+    try:
+        text = export_text(study, chosen)
+    finally:
+        study.close()
+    if out is not None:
+        write_durably(out, text.encode())
+    elif sys.stdout.isatty():
+        print(visible(text), end="")
+    else:
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
+
+
+def import_into(
+    loaded: LoadedConfig, file: Path, encoding: str | None, *, replace: bool, dry_run: bool
+) -> Imported:
+    """``emojudge import``."""
+    study = Study(loaded)
+    try:
+        return import_ratings(study, file, encoding=encoding, replace=replace, dry_run=dry_run)
+    finally:
+        study.close()
 
 
 def rewrite_report(loaded: LoadedConfig, *, html: bool) -> Written:
