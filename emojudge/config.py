@@ -114,6 +114,8 @@ class HumanJudging(ConfigModel):
     """Candidates shown side by side; unset: 4, or as many as there are."""
     repeat_share: float = Field(default=0.05, ge=0, le=0.5)
     """Share of items that come back to measure the rater's own consistency."""
+    choice: Literal["balanced", "adaptive"] = "balanced"
+    """Which candidates an item shows: all equally often, or those whose comparison decides."""
     show_ai_scores: Literal["after_study", "after_item"] = "after_study"
     """When a person may see what the AI said of a single item."""
 

@@ -210,6 +210,8 @@ class Item(Frozen):
     """A prompt with the responses shown together; ``panes`` are candidates by position A, B, …
 
     Fixed when first shown, so that a restart finds the same item under the same letters.
+    ``repeat_of`` is the item that comes back in it, to measure the rater's own consistency;
+    ``adaptive`` says that its candidates were chosen by what is known of them.
     """
 
     id: str
@@ -220,6 +222,8 @@ class Item(Frozen):
     panes: tuple[str, ...] = Field(min_length=2, max_length=4)
     responses: tuple[str, ...]
     shown: str
+    repeat_of: str | None = None
+    adaptive: bool = False
 
 
 class PaneScores(Frozen):
@@ -253,7 +257,10 @@ class Rating(Frozen):
 
 
 class RatedItem(Frozen):
-    """A submitted item, or a skipped one (then without ratings and with a reason)."""
+    """A submitted item, or a skipped one (then without ratings and with a reason).
+
+    ``repeat_of`` and ``adaptive`` are the item's; a repeat is never counted as another rating.
+    """
 
     id: str
     rater: str
@@ -264,6 +271,8 @@ class RatedItem(Frozen):
     skipped: str | None = None
     seconds: float
     submitted: str
+    repeat_of: str | None = None
+    adaptive: bool = False
 
 
 def human_score(scores: Mapping[Criterion, int], weights: Mapping[Criterion, float]) -> float:

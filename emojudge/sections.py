@@ -49,24 +49,54 @@ class Sentence:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """The common scale of a column's marks, and a band on it that stands for no difference."""
+
+    low: float = 0.0
+    high: float = 1.0
+    band: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Column:
-    """A table's column. Numbers align on the decimal point: all cells get the same decimals."""
+    """A table's column. Numbers align on the decimal point: all cells get the same decimals.
+
+    ``signed`` numbers carry their sign; ``scale`` is that of marks.
+    """
 
     title: str
     voice: Voice = Voice.PLAIN
     decimals: int | None = None
+    signed: bool = False
+    scale: Scale = Scale()
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A value from 0 to 1 drawn as a point on the table's common scale, with its interval."""
+    """A value drawn as a point on the column's scale, with its interval."""
 
     value: float
     low: float | None = None
     high: float | None = None
 
 
-Cell = str | float | int | Mark | None
+@dataclass(frozen=True)
+class Bar:
+    """A value from 0 to 1 drawn as a bar, with its number."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval in brackets; infinite ends are said to be open."""
+
+    low: float
+    high: float
+    decimals: int = 3
+
+
+Cell = str | float | int | Mark | Bar | Interval | None
 
 
 @dataclass(frozen=True)
@@ -94,7 +124,23 @@ class Trend:
     voice: Voice = Voice.PLAIN
 
 
-Block = Sentence | Table | Trend
+@dataclass(frozen=True)
+class ItemLine:
+    """A rated item worth reading: its id, and a line that says why."""
+
+    item: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ItemList:
+    """Rated items to open; ``empty`` stands there when there is none."""
+
+    items: tuple[ItemLine, ...]
+    empty: str
+
+
+Block = Sentence | Table | Trend | ItemList
 
 
 @dataclass(frozen=True)

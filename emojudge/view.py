@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from emojudge.config import Config
 from emojudge.domain import (
@@ -49,8 +50,9 @@ class StudyView:
     """Everything stored that counts under the present config.
 
     ``responses`` holds the canonical response of each cell; ``ai_scores`` maps response ids to
-    scores about 0..1 (the baseline against itself is 1). ``left_out_items`` were rated on responses
-    that other settings made. ``core`` is None where nobody looked.
+    scores about 0..1 (the baseline against itself is 1), ``part_scores`` holds those of each part
+    of ``ai_scoring``. ``left_out_items`` were rated on responses that other settings made. ``core``
+    is None where nobody looked. ``memo`` keeps what rooms computed from this view, by their names.
     """
 
     config: Config
@@ -63,9 +65,11 @@ class StudyView:
     judgements: tuple[Judgement, ...]
     rated: tuple[RatedItem, ...]
     ai_scores: Mapping[str, float]
+    part_scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     left_out_items: int = 0
     damage: tuple[str, ...] = ()
     core: CoreSummary | None = None
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def by_sha(self) -> dict[str, Candidate]:
@@ -85,8 +89,13 @@ class StudyView:
 
     @cached_property
     def counted_items(self) -> tuple[RatedItem, ...]:
-        """Submitted items that were not skipped."""
-        return tuple(one for one in self.rated if one.skipped is None)
+        """Submitted items that were neither skipped nor repeats: the ratings that count."""
+        return tuple(one for one in self.rated if one.skipped is None and one.repeat_of is None)
+
+    @cached_property
+    def repeats(self) -> tuple[RatedItem, ...]:
+        """Items that came back, and were rated again."""
+        return tuple(one for one in self.rated if one.skipped is None and one.repeat_of is not None)
 
 
 def mean_over_prompts(values: Iterable[tuple[str, float]]) -> float | None:

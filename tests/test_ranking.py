@@ -12,7 +12,9 @@ from emojudge.domain import (
     Criterion,
     Item,
     Judgement,
+    Message,
     ModelFile,
+    Prompt,
     RatedItem,
     Rating,
     Response,
@@ -21,9 +23,9 @@ from emojudge.domain import (
 )
 from emojudge.judges.judge import JudgeTools, PromptResponses, Vectors, combine_scores
 from emojudge.judges.similarity import SimilarityJudge, figures_of, similarity_scores
-from emojudge.ranking.agreement import order_agreement
-from emojudge.ranking.next_item import draw_item, pane_count, prompt_order
-from emojudge.ranking.scores import rank_candidates
+from emojudge.ranking.agreement import OrderAgreement, order_agreement
+from emojudge.ranking.next_item import Draw, draw_item, pane_count, prompt_order
+from emojudge.ranking.standing import rank_candidates
 from emojudge.view import StudyView, mean_over_prompts
 
 WEIGHTS = Config().human_judging.criteria_weights
@@ -91,7 +93,10 @@ def view(items: list[RatedItem], ai: dict[str, float]) -> StudyView:
         seed=1,
         candidates=(candidate("a", baseline=True), candidate("b"), candidate("c")),
         unusable=(),
-        prompts=(),
+        prompts=tuple(
+            Prompt(id=one, messages=(Message(role="user", content=one),), category="x")
+            for one in ("p1", "p2", "p9")
+        ),
         responses=tuple(response(key[0], key[2:4]) for key in ai),
         failures=(),
         judgements=(),
@@ -123,26 +128,30 @@ def test_a_prompt_with_many_values_counts_once() -> None:
     assert mean_over_prompts([]) is None
 
 
+def share_of(found: OrderAgreement) -> float | None:
+    return None if found.share is None else found.share.value
+
+
 def test_order_agreement_counts_pairs_and_halves_ties() -> None:
     ai = {"a/p1/0": 1.0, "b/p1/0": 0.8, "c/p1/0": 0.6, "a/p2/0": 1.0, "b/p2/0": 0.2}
     same = order_agreement(view([rated("p1", {"a": 5, "b": 4, "c": 1})], ai))
-    assert (same.share, same.pairs, same.items) == (1.0, 3, 1)
+    assert (share_of(same), same.pairs, same.items) == (1.0, 3, 1)
     reversed_order = order_agreement(view([rated("p1", {"a": 1, "b": 4, "c": 5})], ai))
-    assert reversed_order.share == 0.0
+    assert share_of(reversed_order) == 0.0
     tie = order_agreement(view([rated("p1", {"a": 3, "b": 3})], ai))
-    assert tie.share == 0.5
+    assert share_of(tie) == 0.5
     both = order_agreement(view([rated("p1", {"a": 3, "b": 3}), rated("p2", {"a": 5, "b": 1})], ai))
-    assert (both.share, both.trend) == (0.75, (0.5, 0.75))
+    assert (share_of(both), both.trend) == (0.75, (0.5, 0.75))
     unjudged = order_agreement(view([rated("p9", {"a": 5, "b": 1})], ai))
-    assert (unjudged.share, unjudged.items) == (None, 0)
+    assert (share_of(unjudged), unjudged.items) == (None, 0)
 
 
 def test_agreement_of_one_rater_leaves_the_others_out() -> None:
     ai = {"a/p1/0": 1.0, "b/p1/0": 0.5}
     items = [rated("p1", {"a": 5, "b": 1}, "ana"), rated("p1", {"a": 1, "b": 5}, "ben")]
-    assert order_agreement(view(items, ai), "ana").share == 1.0
-    assert order_agreement(view(items, ai), "ben").share == 0.0
-    assert order_agreement(view(items, ai)).share == 0.5
+    assert share_of(order_agreement(view(items, ai), "ana")) == 1.0
+    assert share_of(order_agreement(view(items, ai), "ben")) == 0.0
+    assert share_of(order_agreement(view(items, ai))) == 0.5
 
 
 # Similarity
@@ -267,16 +276,14 @@ def draw_many(count: int, candidates: list[str], panes: int, seed: int = 3) -> l
     for number in range(1, count + 1):
         items.append(
             draw_item(
-                seed=seed,
-                rater="ana",
-                number=number,
+                Draw(seed, "ana", number, ""),
                 prompt_id=f"p{number}",
+                common=(),
                 candidates=candidates,
                 panes=panes,
                 samples=4,
-                shown_before=items,
+                shown_to_all=items,
                 response_ids={(sha, s): f"{sha}{s}" for sha in candidates for s in range(4)},
-                now="",
             )
         )
     return items
@@ -301,8 +308,8 @@ def test_the_same_seed_draws_the_same_and_another_one_differs() -> None:
 
 def test_raters_meet_prompts_in_orders_of_their_own() -> None:
     prompts = [f"p{number}" for number in range(20)]
-    assert prompt_order(1, "ana", prompts) == prompt_order(1, "ana", prompts[::-1])
-    assert prompt_order(1, "ana", prompts) != prompt_order(1, "ben", prompts)
+    assert prompt_order(1, "ana", prompts, {}) == prompt_order(1, "ana", prompts[::-1], {})
+    assert prompt_order(1, "ana", prompts, {}) != prompt_order(1, "ben", prompts, {})
 
 
 def test_there_are_never_more_panes_than_candidates() -> None:

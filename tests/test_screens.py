@@ -20,7 +20,7 @@ from emojudge.report.cells import scale_text
 from emojudge.screens.candidates import CandidatesScreen
 from emojudge.screens.dialogs import HelpScreen, TypedWordDialog
 from emojudge.screens.rate import RateScreen
-from emojudge.sections import Mark
+from emojudge.sections import Mark, Scale
 from emojudge.settings import Settings
 from emojudge.text import visible
 from emojudge.theme import ThemedApp
@@ -112,8 +112,9 @@ async def test_text_rewraps_on_resize() -> None:
 
 def test_scores_are_seen_without_colour() -> None:
     assert [dots(score) for score in (None, 1, 5)] == ["·····", "●○○○○", "●●●●●"]
-    assert scale_text(Mark(0.5, 0.25, 0.75), 9) == "··├─●─┤··"
-    assert scale_text(Mark(0.0), 5) == "●····"
+    assert scale_text(Mark(0.5, 0.25, 0.75), Scale(), 9) == "··├─●─┤··"
+    assert scale_text(Mark(0.0), Scale(), 5) == "●····"
+    assert scale_text(Mark(0.5, -1, 0.75), Scale(band=(0.1, 0.9)), 9) == "‹───●─┤░·"
 
 
 # Journeys

@@ -6,7 +6,7 @@ from emojudge.config_file import LoadedConfig
 from emojudge.deploy.gates import Gate, GateStatus
 from emojudge.deploy.replacer import CoreModelReplacer, Incoming
 from emojudge.domain import Candidate
-from emojudge.ranking.scores import rank_candidates
+from emojudge.ranking.standing import rank_candidates
 from emojudge.settings import login_name
 from emojudge.view import CoreChange, CoreSummary, StudyView
 

@@ -18,7 +18,7 @@ from emojudge.pipeline.reporting import people_done, write_report
 from emojudge.pipeline.state import CandidateProgress, Phase
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import EngineModules, Workspace, unused_gpu
-from emojudge.ranking.scores import rank_candidates
+from emojudge.ranking.standing import rank_candidates
 from emojudge.report.write import Written
 from emojudge.text import human_bytes, human_seconds
 

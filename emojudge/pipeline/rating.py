@@ -6,6 +6,7 @@ Everything a person does is on disk when the call returns, so a session can end 
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from tinydb import where
 
@@ -22,7 +23,18 @@ from emojudge.domain import (
 )
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.study import Study
-from emojudge.ranking.next_item import MIN_PANES, draw_item, pane_count, prompt_order
+from emojudge.ranking.next_item import (
+    MIN_PANES,
+    Draw,
+    Pick,
+    common_prompts,
+    draw_item,
+    draw_repeat,
+    pane_count,
+    prompt_order,
+    repeats_due,
+)
+from emojudge.ranking.scored import adaptive_pick
 from emojudge.store.study import Writer
 from emojudge.store.tables import DRAFTS, FAILURES, ITEMS, RATED, RESPONSES
 
@@ -74,7 +86,10 @@ class RaterSession:
         """Prompts not yet shown to this rater, in the order in which they will come."""
         prompts = {prompt.id: prompt for prompt in self.study.discovery.prompts}
         seen = {item.prompt_id for item in self.items()}
-        order = prompt_order(self.study.seed, self.rater, list(prompts))
+        others = Counter(
+            item.prompt_id for item in self.study.store.all(ITEMS) if item.rater != self.rater
+        )
+        order = prompt_order(self.study.seed, self.rater, list(prompts), others)
         return [prompts[prompt_id] for prompt_id in order if prompt_id not in seen]
 
     # Going on
@@ -128,32 +143,64 @@ class RaterSession:
         """
         if self.item is not None:
             return self.item
-        shown = self.items()
-        samples = self.study.config.generation.samples_per_prompt
+        own = self.items()
+        draw = Draw(
+            self.study.seed,
+            self.rater,
+            max((item.number for item in own), default=0) + 1,
+            clock.stamp(),
+        )
+        item = self._repeat(draw, own) or self._fresh(draw)
+        if item is not None:
+            self._writer.put(ITEMS, [item])
+            self._take(item)
+        return item
+
+    def _repeat(self, draw: Draw, own: list[Item]) -> Item | None:
+        """A planned repeat, when one is due."""
+        rated = [one for one in self.rated() if one.skipped is None]
+        came_back = sum(item.repeat_of is not None for item in own)
+        first = {one.id for one in rated if one.repeat_of is None}
+        share = self.study.config.human_judging.repeat_share
+        if came_back >= repeats_due(len(first), share):
+            return None
+        known = {prompt.id for prompt in self.study.discovery.prompts}
+        item = draw_repeat(draw, [one for one in own if one.prompt_id in known], first)
+        return item if item is not None and self._stored(item) else None
+
+    def _fresh(self, draw: Draw) -> Item | None:
+        """The next prompt that at least two candidates can answer."""
+        study = self.study
+        samples = study.config.generation.samples_per_prompt
+        common = common_prompts(study.seed, [one.id for one in study.discovery.prompts])
+        shown = sorted(study.store.all(ITEMS), key=lambda item: (item.shown, item.id))
         for prompt in self.upcoming_prompts():
             candidates = self._available(prompt)
             if len(candidates) < MIN_PANES:
                 continue
-            item = draw_item(
-                seed=self.study.seed,
-                rater=self.rater,
-                number=max((item.number for item in shown), default=0) + 1,
+            everyone = len(candidates) == len(study.discovery.candidates)
+            return draw_item(
+                draw,
                 prompt_id=prompt.id,
+                common=common,
                 candidates=[one.sha256 for one in candidates],
-                panes=pane_count(self.study.config.human_judging.panes, len(candidates)),
+                panes=pane_count(study.config.human_judging.panes, len(candidates)),
                 samples=samples,
-                shown_before=shown,
+                shown_to_all=shown,
                 response_ids={
-                    (one.sha256, sample): self.study.cell(one, prompt, sample).id
+                    (one.sha256, sample): study.cell(one, prompt, sample).id
                     for one in candidates
                     for sample in range(samples)
                 },
-                now=clock.stamp(),
+                pick=self._pick() if everyone else None,
             )
-            self._writer.put(ITEMS, [item])
-            self._take(item)
-            return item
         return None
+
+    def _pick(self) -> Pick | None:
+        """How candidates are chosen, where the config wants more than balance."""
+        if self.study.config.human_judging.choice != "adaptive":
+            return None
+        return adaptive_pick(self.study.view())
 
     # Scoring
 
@@ -222,15 +269,14 @@ class RaterSession:
                 return True
         return False
 
-    def _responses_ready(self) -> bool:
-        assert self.item is not None
-        return all(self.study.store.get(RESPONSES, one) for one in self.item.responses)
+    def _stored(self, item: Item) -> bool:
+        return all(self.study.store.get(RESPONSES, one) for one in item.responses)
 
     def submit(self) -> RatedItem:
         """Store the rating and let go of the item. Raises NotComplete."""
         assert self.item is not None
         assert self.draft is not None
-        if not self._responses_ready():
+        if not self._stored(self.item):
             raise NotComplete("a response is still being written")
         for index, pane in enumerate(self.draft.panes):
             if not pane.complete:
@@ -268,6 +314,8 @@ class RaterSession:
             skipped=skipped,
             seconds=time.monotonic() - self._shown_at,
             submitted=clock.stamp(),
+            repeat_of=self.item.repeat_of,
+            adaptive=self.item.adaptive,
         )
         self._writer.put(RATED, [rated])
         self.item = self.draft = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from emojudge.pipeline.results import build_sections, results_view
 from emojudge.pipeline.state import Phase
 from emojudge.pipeline.study import Study
-from emojudge.ranking.scores import rank_candidates
+from emojudge.ranking.standing import rank_candidates
 from emojudge.report.write import Written, write_reports
 from emojudge.view import StudyView
 

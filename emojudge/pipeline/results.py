@@ -12,13 +12,22 @@ from emojudge.deploy.sections import replacement_section
 from emojudge.judges.sections import similarity_section
 from emojudge.pipeline.deploying import core_summary
 from emojudge.pipeline.study import Study
-from emojudge.ranking.sections import agreement_section, ranking_section
+from emojudge.ranking.agreement_sections import (
+    agreement_section,
+    disagreement_section,
+    people_section,
+)
+from emojudge.ranking.sections import criteria_section, ranking_section, verdict_section
 from emojudge.sections import Section, SectionSource
 from emojudge.view import StudyView
 
 SECTION_SOURCES: tuple[SectionSource, ...] = (
+    verdict_section,
     ranking_section,
+    criteria_section,
+    disagreement_section,
     agreement_section,
+    people_section,
     similarity_section,
     discovery_section,
     replacement_section,

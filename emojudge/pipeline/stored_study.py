@@ -215,6 +215,7 @@ class StoredStudy:
         counted, left_out = self._ratings_that_count(
             {response.id for one in judged for response in one.responses}
         )
+        parts = {judge.part: judge.scores(judgements) for judge in self.judges}
         view = StudyView(
             config=self.config,
             seed=self.seed,
@@ -226,10 +227,8 @@ class StoredStudy:
             judgements=judgements,
             rated=counted,
             left_out_items=left_out,
-            ai_scores=combine_scores(
-                {judge.part: judge.scores(judgements) for judge in self.judges},
-                self.config.ai_scoring,
-            ),
+            ai_scores=combine_scores(parts, self.config.ai_scoring),
+            part_scores=parts,
             damage=tuple(str(one) for one in self.store.damage),
         )
         self._view = (version, view)

@@ -2,91 +2,266 @@
 
 from __future__ import annotations
 
-from emojudge.ranking.agreement import order_agreement
-from emojudge.ranking.scores import CandidateScore, rank_candidates
+import dataclasses
+import math
+from typing import Any
+
+from emojudge.domain import Criterion
+from emojudge.ranking.evidence import ALPHA, MIN_PROMPTS, PRIOR_SD
+from emojudge.ranking.people import criterion_levels, pairwise_strengths
+from emojudge.ranking.robustness import EffectiveWeights
+from emojudge.ranking.standing import CandidateScore, Difference, Standing, standing_of
+from emojudge.ranking.verdict import conclude, score_text
 from emojudge.sections import (
+    Bar,
     Column,
+    Interval,
     Mark,
     ReportKey,
     Row,
+    Scale,
     Section,
     Sentence,
     Table,
-    Trend,
     Voice,
 )
 from emojudge.text import counted, human_bytes
 from emojudge.view import StudyView
 
+_LEAST_SPAN = 0.1
+_BEYOND = 0.02
 
-def _standing(view: StudyView, scores: list[CandidateScore]) -> Sentence:
-    """One plain sentence on where the study stands; a verdict needs intervals, so none is given."""
+
+def finite(value: float | None) -> float | None:
+    """JSON has no infinities; an open end is null."""
+    return None if value is None or not math.isfinite(value) else value
+
+
+def ends(interval: tuple[float, float] | None) -> list[float | None] | None:
+    """An interval for JSON."""
+    return None if interval is None else [finite(end) for end in interval]
+
+
+def _weights(view: StudyView, effective: EffectiveWeights | None) -> str:
     judging = view.config.judging_config
-    weights = f"people {judging.human_judge_weight:g}, AI {judging.ai_judge_weight:g}"
-    best = scores[0] if scores else None
-    if best is None or best.ai is None:
-        return Sentence("nothing is judged yet: run the AI judges on Candidates", Voice.DIM)
-    if best.final is None:
-        return Sentence(
-            f"{best.label} leads by the AI score alone; no final score without people ({weights})",
-            Voice.STRONG,
-        )
-    fewest = min(score.rated_items for score in scores)
-    enough = judging.minimum_human_samples
-    short = f"; fewest ratings of a candidate {fewest}, wanted {enough}" if fewest < enough else ""
-    return Sentence(
-        f"{best.label} leads with {best.final:.2f} ({weights}){short}; no interval yet, so this "
-        "is an order, not a verdict",
-        Voice.STRONG,
+    text = f"people {judging.human_judge_weight:g}, AI {judging.ai_judge_weight:g}"
+    if effective is not None:
+        text += f" (in effect {effective.people:.2f}, {effective.ai:.2f})"
+    return text
+
+
+def _facts(view: StudyView, standing: Standing) -> str:
+    """One line: confidence, raters, items, weights."""
+    parts = []
+    if standing.confidence is not None:
+        parts.append(f"confidence {score_text(standing.confidence)[:3]}")
+    if standing.raters:
+        parts.append(counted(len(standing.raters), "rater"))
+        parts.append(counted(len(view.counted_items), "item"))
+    parts.append(_weights(view, standing.effective))
+    if standing.holds is not None:
+        low, high = standing.holds
+        parts.append(f"the verdict holds for AI weights {low:.2f} to {high:.2f}")
+    return " · ".join(parts)
+
+
+def _resting(standing: Standing) -> list[Sentence]:
+    if not standing.rests_on:
+        return []
+    return [
+        Sentence(f"without {' or without '.join(standing.rests_on)} the verdict would be another")
+    ]
+
+
+def verdict_section(view: StudyView) -> Section | None:
+    """The verdict's sentence, what is behind it, and what is missing."""
+    standing = standing_of(view)
+    verdict = conclude(view, standing)
+    left_out = (
+        f"{counted(view.left_out_items, 'rated item')} left out: rated on responses that other "
+        "settings or prompts made"
     )
+    blocks = [
+        Sentence(verdict.sentence, Voice.STRONG),
+        Sentence(_facts(view, standing), Voice.DIM),
+        *(Sentence(f"missing: {one}") for one in verdict.missing),
+        *_resting(standing),
+        *([Sentence(left_out, Voice.DIM)] if view.left_out_items else []),
+    ]
+    return Section(
+        "verdict", "verdict", ReportKey.RANKINGS, tuple(blocks), _verdict_data(view, standing)
+    )
+
+
+def _verdict_data(view: StudyView, standing: Standing) -> dict[str, Any]:
+    verdict = conclude(view, standing)
+    judging, decision = view.config.judging_config, standing.decision
+
+    def name(number: int | None) -> str | None:
+        return None if number is None else view.candidates[number].name
+
+    return {
+        "kind": verdict.kind.value if verdict.kind is not None else None,
+        "sentence": verdict.sentence,
+        "behind": list(verdict.behind),
+        "missing": list(verdict.missing),
+        "leader": name(decision.leader) if decision else None,
+        "runner_up": name(decision.runner_up) if decision else None,
+        "recommended": name(decision.recommended) if decision else None,
+        "as_good": [name(number) for number in decision.passed] if decision else [],
+        "not_shown_as_good": name(decision.stopped_at) if decision else None,
+        "confidence": standing.confidence,
+        "effective_weights": (
+            dataclasses.asdict(standing.effective) if standing.effective is not None else None
+        ),
+        "holds_for_ai_weights": ends(standing.holds),
+        "rests_on_raters": list(standing.rests_on),
+        "more_items": dataclasses.asdict(standing.ahead) if standing.ahead is not None else None,
+        "raters": list(standing.raters),
+        "items": len(view.counted_items),
+        "prompts": standing.evidence.final.prompts if standing.evidence is not None else 0,
+        "groups_never_rated_together": [list(group) for group in standing.groups],
+        "settings": {
+            "ai_judge_weight": judging.ai_judge_weight,
+            "human_judge_weight": judging.human_judge_weight,
+            "equivalence_margin": judging.equivalence_margin,
+            "minimum_human_samples": judging.minimum_human_samples,
+            "minimum_prompts": MIN_PROMPTS,
+            "alpha": ALPHA,
+            "prior_sd": PRIOR_SD,
+        },
+    }
+
+
+def _scale(view: StudyView, scores: tuple[CandidateScore, ...]) -> Scale:
+    """From the lowest to the highest bounded end of any interval, and the band of no difference."""
+    baseline = next((one for one in scores if one.candidate.is_baseline), None)
+    finals = [one.final for one in scores if one.final is not None]
+    if baseline is None or baseline.final is None:
+        return Scale(min(finals, default=0.0) - _BEYOND, max(finals, default=1.0) + _BEYOND)
+    margin = view.config.judging_config.equivalence_margin
+    level = baseline.final
+    shown = [*finals, level - margin, level + margin]
+    for one in scores:
+        if one.to_baseline is not None and math.isfinite(one.to_baseline.deciding[0]):
+            shown += [level + end for end in one.to_baseline.deciding]
+    low, high = max(min(shown), -0.2), min(max(shown), 1.2)
+    spare = max(0.0, _LEAST_SPAN - (high - low)) / 2 + _BEYOND
+    return Scale(low - spare, high + spare, (level - margin, level + margin))
+
+
+def _mark(score: CandidateScore, baseline: CandidateScore | None) -> Mark | None:
+    if score.final is None:
+        return None
+    if score.to_baseline is None or baseline is None or baseline.final is None:
+        return Mark(score.final)
+    low, high = score.to_baseline.deciding
+    return Mark(score.final, baseline.final + low, baseline.final + high)
+
+
+def _deciding(difference: Difference | None) -> Interval | None:
+    return None if difference is None else Interval(*difference.deciding)
+
+
+def _row(
+    score: CandidateScore,
+    baseline: CandidateScore | None,
+    recommended: bool,
+    strength: float | None,
+) -> Row:
+    name = score.label + (" ▸" if recommended else "")
+    return Row(
+        (
+            name,
+            human_bytes(score.candidate.size),
+            score.final,
+            _mark(score, baseline),
+            score.human,
+            score.ai,
+            score.rated_items,
+            score.to_baseline.estimate if score.to_baseline else None,
+            _deciding(score.to_baseline),
+            score.to_leader.estimate if score.to_leader else None,
+            _deciding(score.to_leader),
+            strength,
+        ),
+        Voice.BASELINE if score.candidate.is_baseline else Voice.PLAIN,
+    )
+
+
+def _difference_data(difference: Difference | None) -> dict[str, Any] | None:
+    if difference is None:
+        return None
+    return {
+        "estimate": difference.estimate,
+        "fixed_n_interval": ends(difference.fixed),
+        "deciding_interval": ends(difference.deciding),
+        "evidence": difference.evidence,
+        "prompts": difference.prompts,
+    }
 
 
 def ranking_section(view: StudyView) -> Section | None:
-    """AI, human and final score per candidate."""
-    scores = rank_candidates(view)
+    """AI, human and final score per candidate, with intervals on one scale."""
+    standing = standing_of(view)
+    scores = standing.scores
+    scale = _scale(view, scores)
+    baseline = standing.baseline
+    pairwise = pairwise_strengths(view)
+    strength: dict[str, float] = {}
+    if pairwise.strengths is not None:
+        found = pairwise.strengths
+        strength = dict(zip(found.names, map(float, found.scores), strict=True))
+    recommended = standing.decision.recommended if standing.decision is not None else None
+    ruler = f"{scale.low:.2f}".ljust(21) + f"{scale.high:.2f}"
+    base = baseline.label if baseline is not None else "baseline"
+    leader = (
+        standing.score_of(standing.decision.leader).label if standing.decision else "the leader"
+    )
     columns = (
-        Column("candidate"),
+        Column(""),
         Column("size"),
         Column("final", Voice.STRONG, decimals=3),
-        Column("0 · · · ½ · · · 1", Voice.DIM),
+        Column(ruler, Voice.DIM, scale=scale),
         Column("people", Voice.PEOPLE, decimals=3),
         Column("AI", Voice.AI, decimals=3),
         Column("rated", Voice.DIM),
+        Column(f"− {base}", decimals=3, signed=True),
+        Column("deciding interval", Voice.DIM, signed=True),
+        Column(f"− {leader}", decimals=3, signed=True),
+        Column("deciding interval", Voice.DIM, signed=True),
+        Column("Bradley-Terry", Voice.PEOPLE, decimals=3),
     )
     rows = tuple(
-        Row(
-            (
-                score.label + (" (baseline)" if score.candidate.is_baseline else ""),
-                human_bytes(score.candidate.size),
-                score.final,
-                Mark(min(max(score.final, 0.0), 1.0)) if score.final is not None else None,
-                score.human,
-                score.ai,
-                score.rated_items,
-            ),
-            Voice.BASELINE if score.candidate.is_baseline else Voice.PLAIN,
-        )
+        _row(score, baseline, score.number == recommended, strength.get(score.label))
         for score in scores
     )
-    left_out = (
-        (
-            Sentence(
-                f"{counted(view.left_out_items, 'rated item')} left out: rated on responses that "
-                "other settings or prompts made",
-                Voice.DIM,
-            ),
-        )
-        if view.left_out_items
-        else ()
+    legend = (
+        f"├─┤ is 95 % at every look for the difference from {base}; ░ is within "
+        f"{score_text(view.config.judging_config.equivalence_margin)} of it: a rung whose whole "
+        "interval lies right of the band's left edge is as good"
     )
-    complete = bool(scores) and all(score.final is not None for score in scores)
-    data = {
+    return Section(
+        name="ranking",
+        title="ranking",
+        report_key=ReportKey.RANKINGS,
+        blocks=(Table(columns, rows), Sentence(legend, Voice.DIM)),
+        data=_ranking_data(view, standing, strength, pairwise.why_not),
+    )
+
+
+def _ranking_data(
+    view: StudyView, standing: Standing, strength: dict[str, float], why_not: str
+) -> dict[str, Any]:
+    complete = bool(standing.scores) and all(one.final is not None for one in standing.scores)
+    return {
         "complete": complete,
         "ranked_by": "final_score" if complete else "ai_score",
         "weights": {
             "ai": view.config.judging_config.ai_judge_weight,
             "human": view.config.judging_config.human_judge_weight,
         },
+        "bradley_terry": why_not or "strengths of people's within-item preferences, ties half",
         "ranking": [
             {
                 "rank": rank,
@@ -99,49 +274,43 @@ def ranking_section(view: StudyView) -> Section | None:
                 "human_score": score.human,
                 "rated_items": score.rated_items,
                 "judged_responses": score.ai_responses,
+                "minus_baseline": _difference_data(score.to_baseline),
+                "minus_leader": _difference_data(score.to_leader),
+                "bradley_terry": strength.get(score.label),
             }
-            for rank, score in enumerate(scores, start=1)
+            for rank, score in enumerate(standing.scores, start=1)
         ],
     }
-    return Section(
-        name="ranking",
-        title="ranking",
-        report_key=ReportKey.RANKINGS,
-        blocks=(_standing(view, scores), Table(columns, rows), *left_out),
-        data=data,
+
+
+def criteria_section(view: StudyView) -> Section | None:
+    """People's level of each candidate on each criterion."""
+    if not view.counted_items:
+        return None
+    levels = criterion_levels(view)
+    scores = standing_of(view).scores
+
+    def level(number: int, place: int) -> float | None:
+        value = float(levels[number, place])
+        return None if math.isnan(value) else value
+
+    def bar(value: float | None) -> Bar | None:
+        return None if value is None else Bar(value)
+
+    places = range(len(Criterion))
+    rows = tuple(
+        Row(
+            (score.label, *(bar(level(score.number, place)) for place in places)),
+            Voice.BASELINE if score.candidate.is_baseline else Voice.PLAIN,
+        )
+        for score in scores
     )
-
-
-def agreement_section(view: StudyView) -> Section | None:
-    """Order agreement between AI and people, all raters and each."""
-    overall = order_agreement(view)
-    raters = sorted({item.rater for item in view.counted_items})
-    by_rater = {rater: order_agreement(view, rater) for rater in raters}
+    columns = (Column(""), *(Column(one.label, Voice.PEOPLE) for one in Criterion))
     data = {
-        "order_agreement": overall.share,
-        "items": overall.items,
-        "pairs": overall.pairs,
-        "by_rater": {
-            rater: {"order_agreement": own.share, "items": own.items, "pairs": own.pairs}
-            for rater, own in by_rater.items()
-        },
+        score.candidate.name: {
+            "rated_items": score.rated_items,
+            **{one.value: level(score.number, place) for place, one in enumerate(Criterion)},
+        }
+        for score in scores
     }
-    if overall.share is None:
-        blocks: tuple[Sentence | Trend, ...] = (
-            Sentence("no item is rated and judged yet", Voice.DIM),
-        )
-    else:
-        blocks = (
-            Sentence(
-                f"AI and people put a pair in the same order in {overall.share:.0%} of "
-                f"{counted(overall.pairs, 'pair')} from "
-                f"{counted(overall.items, 'item')} (chance is 50%)"
-            ),
-            Trend("after each item", overall.trend, Voice.AI),
-            *(
-                Sentence(f"{rater}: {own.share:.0%} of {counted(own.pairs, 'pair')}", Voice.PEOPLE)
-                for rater, own in by_rater.items()
-                if own.share is not None and len(raters) > 1
-            ),
-        )
-    return Section("agreement", "AI against people", ReportKey.HUMAN, blocks, data)
+    return Section("criteria", "criteria", ReportKey.HUMAN, (Table(columns, rows),), data)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from emojudge import __version__
 from emojudge.report.cells import cell_text, is_numeric
 from emojudge.report.json_report import is_complete
-from emojudge.sections import Mark, Section, Sentence, Table, Trend
+from emojudge.sections import ItemList, Mark, Section, Sentence, Table, Trend
 from emojudge.view import StudyView
 
 
@@ -32,6 +32,14 @@ def _trend(block: Trend) -> Markup:
     return Markup('<p class="{}"><span class="dim">{}:</span> {}</p>\n').format(
         block.voice.value, block.label, shares
     )
+
+
+@_block.register
+def _items(block: ItemList) -> Markup:
+    if not block.items:
+        return Markup('<p class="dim">{}</p>\n').format(block.empty)
+    lines = Markup("").join(Markup("<li>{}</li>\n").format(line.text) for line in block.items)
+    return Markup("<ol>{}</ol>\n").format(lines)
 
 
 @_block.register

@@ -17,7 +17,7 @@ from emojudge.deploy.layout import Generation
 from emojudge.domain import Candidate
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.deploying import incoming, judgement_gates
-from emojudge.ranking.scores import rank_candidates
+from emojudge.ranking.standing import rank_candidates
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
 from emojudge.screens.dialogs import Confirmation, LineDialog, TypedWordDialog

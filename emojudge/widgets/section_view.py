@@ -10,7 +10,7 @@ from textual.events import Resize
 from textual.widget import Widget
 
 from emojudge.report.cells import cell_text, is_numeric
-from emojudge.sections import Section, Sentence, Table, Trend, Voice
+from emojudge.sections import ItemList, Section, Sentence, Table, Trend, Voice
 from emojudge.text import visible_line
 from emojudge.theme import VOICE_STYLES
 from emojudge.widgets.trend import trend_bars
@@ -35,6 +35,13 @@ def _trend(block: Trend, width: int) -> Content:
         (f"{block.label} ", "$quiet"),
         (trend_bars(block.values), VOICE_STYLES[block.voice.value]),
     )
+
+
+@block_content.register
+def _items(block: ItemList, width: int) -> Content:
+    if not block.items:
+        return Content.styled(block.empty, "$quiet")
+    return Content("\n").join([Content(f"  {visible_line(line.text)}") for line in block.items])
 
 
 def _fitting(widths: list[int], room: int) -> int:

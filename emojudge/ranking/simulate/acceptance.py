@@ -324,13 +324,3 @@ def measure(
         seen = run_all(one.walk, list(one.tasks(count)), processes=processes, progress=step)
         figures += one.read(seen)
     return figures
-
-
-__all__ = [
-    "Figure",
-    "Measurement",
-    "all_measurements",
-    "measure",
-    "short_measurements",
-    "strengths",
-]
