@@ -14,6 +14,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TextIO
@@ -224,7 +225,6 @@ def _records(text: str, delimiter: str, skip: int, source: str) -> Iterator[tupl
     stream = io.StringIO(text, newline="")
     for _ in range(skip):
         stream.readline()
-    limit = csv.field_size_limit(MAX_BYTES)
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -240,6 +240,14 @@ def _records(text: str, delimiter: str, skip: int, source: str) -> Iterator[tupl
             f"{source}, line {line}: {problem}. A cell with quotes in it is quoted as a whole, and "
             'its quotes doubled: "she said ""yes"""; every quote that opens is closed.'
         ) from problem
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Cells of any length; the csv module's own limit is 128 KiB, for the whole process."""
+    limit = csv.field_size_limit(MAX_BYTES)
+    try:
+        yield
     finally:
         csv.field_size_limit(limit)
 
@@ -336,7 +344,9 @@ def _parse_jsonl(text: str, source: str) -> Table:
             ) from problem
         columns.update(dict.fromkeys(cells))
         rows.append(Row(line, cells))
-    return Table(source, tuple(columns), tuple(rows))
+    empty: dict[str, str | None] = dict.fromkeys(columns)
+    filled = tuple(Row(row.line, {**empty, **row.cells}) for row in rows)
+    return Table(source, tuple(columns), filled)
 
 
 def read_table(path: Path, encoding: str | None = None, *, neutralised: bool = False) -> Table:
@@ -355,7 +365,8 @@ def read_table(path: Path, encoding: str | None = None, *, neutralised: bool = F
     as_json = suffix in _JSONL_SUFFIXES or (
         suffix not in _CSV_SUFFIXES and text.lstrip()[0] in "{["
     )
-    table = _parse_jsonl(text, source) if as_json else _parse_csv(text, path, source)
+    with _long_cells():
+        table = _parse_jsonl(text, source) if as_json else _parse_csv(text, path, source)
     rows = list(table.rows)
     while rows and rows[-1].blank:
         rows.pop()

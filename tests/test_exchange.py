@@ -205,7 +205,8 @@ def test_a_spreadsheet_with_semicolons_and_a_mark(study: Study, tmp_path: Path) 
     ],
 )
 def test_what_is_refused(
-    study: Study, tmp_path: Path, change: dict[str, str | None], text: str) -> None:
+    study: Study, tmp_path: Path, change: dict[str, str | None], text: str
+) -> None:
     file = rows_file(tmp_path, PANES[0], {**PANES[1], **change})
     with pytest.raises(TableFileError) as refused:
         import_ratings(study, file)
