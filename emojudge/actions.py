@@ -95,6 +95,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("rate.prompt", ("o",), "open_prompt", "More room for the prompt, or less again"),
     Action("rate.scroll_up", ("pageup",), "scroll_text(-1)", "Scroll all responses up"),
     Action("rate.scroll_down", ("pagedown",), "scroll_text(1)", "Scroll all responses down"),
+    Action("results.left", ("left", "h"), "choose(-1)", "The disagreement before", "disagreement"),
+    Action("results.right", ("right", "l"), "choose(1)", "The next disagreement", "disagreement"),
+    Action(
+        "results.open", ("enter",), "open_item", "Read the marked item, letters lifted", "read it"
+    ),
     Action("results.write", ("w",), "write", "Write the report files", "write report"),
     Action("results.up", ("up", "k"), "scroll_lines(-1)", "Scroll up", "scroll"),
     Action("results.down", ("down", "j"), "scroll_lines(1)", "Scroll down", "scroll"),

@@ -110,7 +110,6 @@ _NOT_YET = (
     "judging_config.judges",
     "judging_config.emotion_model",
     "judging_config.consensus_threshold",
-    "human_judging.show_ai_scores",
     "replacement_config.max_emotional_degradation",
     "replacement_config.keep_backups",
     "replacement_config.pre_command",
@@ -131,6 +130,11 @@ def not_yet_in_effect(config: Config) -> list[str]:
             node = getattr(node, parent)
         if leaf in node.model_fields_set:
             named.append(f"{path} is not acted on by this version yet.")
+    if config.human_judging.show_ai_scores == "after_item":
+        named.append(
+            "human_judging.show_ai_scores is after_item: raters who see what the AI says of their "
+            "items learn to say the same."
+        )
     return named
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from emojudge.view import StudyView
 
 
+SCALE_WIDTH = 25
+"""Characters of a scale, wherever it is drawn as text."""
+
+
 class Voice(Enum):
     """Who speaks; people and AI keep their two colours everywhere."""
 

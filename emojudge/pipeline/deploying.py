@@ -6,7 +6,8 @@ from emojudge.config_file import LoadedConfig
 from emojudge.deploy.gates import Gate, GateStatus
 from emojudge.deploy.replacer import CoreModelReplacer, Incoming
 from emojudge.domain import Candidate
-from emojudge.ranking.standing import rank_candidates
+from emojudge.ranking.decision import Kind
+from emojudge.ranking.standing import CandidateScore, Standing
 from emojudge.settings import login_name
 from emojudge.view import CoreChange, CoreSummary, StudyView
 
@@ -45,31 +46,58 @@ def incoming(candidate: Candidate) -> Incoming:
     )
 
 
-def judgement_gates(view: StudyView, candidate: Candidate) -> tuple[Gate, ...]:
-    """What the study says for and against promoting a candidate."""
-    scores = rank_candidates(view)
-    own = next(score for score in scores if score.candidate.sha256 == candidate.sha256)
+def judgement_gates(
+    view: StudyView, candidate: Candidate, standing: Standing | None
+) -> tuple[Gate, ...]:
+    """What the study says for and against promoting a candidate; ``standing`` None: not known yet.
+
+    The degradation gate follows with the judges that measure it.
+    """
+    degradation = Gate(
+        name="degradation", status=GateStatus.UNKNOWN, reason="not measured by this version"
+    )
+    if standing is None:
+        waiting = Gate(name="verdict", status=GateStatus.UNKNOWN, reason="being computed")
+        return waiting, degradation
+    own = next(one for one in standing.scores if one.candidate.sha256 == candidate.sha256)
     wanted = view.config.judging_config.minimum_human_samples
     rated = Gate(
         name="ratings",
         status=GateStatus.PASS if own.rated_items >= wanted else GateStatus.FAIL,
         reason=f"{own.rated_items} of {wanted} rated items",
     )
-    final = (
-        Gate(name="final score", status=GateStatus.UNKNOWN, reason="needs AI and people")
-        if own.final is None
-        else Gate(
-            name="final score", status=GateStatus.PASS, reason=f"{own.final:.2f}, no interval yet"
-        )
-    )
-    degradation = Gate(
-        name="degradation",
-        status=GateStatus.UNKNOWN,
-        reason="not measured by this version",
-    )
-    verdict = Gate(
-        name="verdict",
-        status=GateStatus.UNKNOWN,
-        reason="not computed by this version",
-    )
-    return rated, final, degradation, verdict
+    return rated, _verdict_gate(standing, own), _confidence_gate(view, standing), degradation
+
+
+def _verdict_gate(standing: Standing, own: CandidateScore) -> Gate:
+    decision, baseline = standing.decision, standing.baseline
+    base = baseline.label if baseline is not None else "the baseline"
+
+    def gate(status: GateStatus, reason: str) -> Gate:
+        return Gate(name="verdict", status=status, reason=reason)
+
+    if decision is None:
+        return gate(GateStatus.UNKNOWN, "there is none yet")
+    if decision.kind is Kind.DISPUTE:
+        return gate(GateStatus.FAIL, "AI and people are in dispute")
+    if decision.kind is Kind.WINNER and decision.leader == own.number:
+        return gate(GateStatus.PASS, "better than every rival")
+    if own.number in decision.passed:
+        return gate(GateStatus.PASS, f"as good as {base}")
+    if decision.kind is Kind.WINNER:
+        best = standing.score_of(decision.leader).label
+        return gate(GateStatus.FAIL, f"{best} is better than every rival")
+    if own is baseline and decision.kind is Kind.AS_GOOD:
+        return gate(GateStatus.PASS, "it is the baseline, and smaller ones are as good")
+    return gate(GateStatus.UNKNOWN, f"not shown to be as good as {base}")
+
+
+def _confidence_gate(view: StudyView, standing: Standing) -> Gate:
+    wanted, sure = view.config.judging_config.minimum_confidence, standing.confidence
+    if sure is None:
+        status, reason = GateStatus.UNKNOWN, "needs AI and people"
+    elif sure >= wanted:
+        status, reason = GateStatus.PASS, f"{sure:.2f}, at least {wanted:g}"
+    else:
+        status, reason = GateStatus.FAIL, f"{sure:.2f}, below {wanted:g}"
+    return Gate(name="confidence", status=status, reason=reason)

@@ -12,15 +12,13 @@ from emojudge.errors import EngineError
 from emojudge.pipeline.deploying import replacer_for
 from emojudge.pipeline.engine_plan import plan_engine
 from emojudge.pipeline.estimate import estimate_generation
+from emojudge.pipeline.insights import Insights
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.responses import LiveText
-from emojudge.pipeline.results import build_sections, results_view
 from emojudge.pipeline.reveal import PaneText
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import EngineModules, Workspace
-from emojudge.ranking.agreement import OrderAgreement, order_agreement
 from emojudge.ranking.next_item import pane_count
-from emojudge.sections import Section
 from emojudge.store.tables import RESPONSES
 from emojudge.text import visible, without_thinking
 
@@ -46,6 +44,7 @@ class Desk:
         self.workspace: Workspace | None = None
         self.openings = 0
         """How often the study was opened: 0 before the first time; a new engine counts anew."""
+        self.insights = Insights(study, rater)
         self.session: RaterSession | None = None
         self.replacer: CoreModelReplacer = replacer_for(study.loaded, who=rater)
         self.changing_core = False
@@ -68,6 +67,7 @@ class Desk:
             study.state.say("following another process")
             self._show_stored_progress()
         self.openings += 1
+        self.insights.start()
         study.changed()
 
     async def follow(self) -> None:
@@ -153,18 +153,27 @@ class Desk:
             self.study.state.report_problem(problem)
             self.session.skip(f"no response: {problem}")
 
-    def agreement(self) -> OrderAgreement:
-        """Order agreement of AI with this rater, from what is submitted."""
-        return order_agreement(self.study.view(), self.rater)
-
-    # Results
-
-    def sections(self) -> list[Section]:
-        """The results as they stand."""
-        return build_sections(results_view(self.study))
+    def what_the_ai_said(self, item: Item | None) -> str:
+        """The AI's order of a submitted item, where the config wants raters to see it; else ""."""
+        if item is None or self.study.config.human_judging.show_ai_scores != "after_item":
+            return ""
+        known = self.study.view().ai_scores
+        scores = [
+            (known.get(response), letter)
+            for response, letter in zip(item.responses, "ABCD", strict=False)
+        ]
+        judged = sorted(
+            ((score, letter) for score, letter in scores if score is not None), reverse=True
+        )
+        if len(judged) < len(scores):
+            return "the AI has not judged that item yet"
+        return "the AI's order was " + ", ".join(
+            f"{letter} {score:.2f}" for score, letter in judged
+        )
 
     async def close(self) -> None:
         """Stop the engine and give up the rater's lock."""
+        await self.insights.close()
         if self.workspace is not None:
             await self.workspace.close()
         if self.session is not None:

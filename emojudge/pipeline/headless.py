@@ -18,7 +18,8 @@ from emojudge.pipeline.reporting import people_done, write_report
 from emojudge.pipeline.state import CandidateProgress, Phase
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import EngineModules, Workspace, unused_gpu
-from emojudge.ranking.standing import rank_candidates
+from emojudge.ranking.standing import rank_candidates, standing_of
+from emojudge.ranking.verdict import conclude
 from emojudge.report.write import Written
 from emojudge.text import human_bytes, human_seconds
 
@@ -191,25 +192,29 @@ class HeadlessRun:
         return written
 
     def deploy(self, force: str | None) -> Generation:
-        """Phase 5: promote the leader, if it is not the core already.
+        """Phase 5: promote what the verdict recommends, if it is not the core already.
 
-        Raises GateRefused without a reason for open gates.
+        With a reason and without a verdict: the leader. Raises GateRefused without a reason for
+        open gates.
         """
         view = self.study.view()
-        leader = rank_candidates(view)[0]
-        if leader.final is None and not force:
+        standing = standing_of(view)
+        chosen = standing.scores[0]
+        if standing.decision is not None and standing.decision.recommended is not None:
+            chosen = standing.score_of(standing.decision.recommended)
+        elif not force:
             raise NeedsPerson(
-                "There is no final score yet, because people have not rated: run `emojudge rate`. "
-                "To deploy the leader by AI score all the same, give a reason with --force."
+                f"Nothing is recommended: {conclude(view, standing).sentence} To deploy "
+                f"{chosen.label}, which leads, all the same, give a reason with --force."
             )
         replacer = replacer_for(self.study.loaded)
         current = replacer.status().current
-        if current is not None and current.holds(leader.candidate.files):
-            _LOG.info("%s leads and is the core already", leader.candidate.name)
+        if current is not None and current.holds(chosen.candidate.files):
+            _LOG.info("%s is the core already", chosen.candidate.name)
             return current
         generation = replacer.replace(
-            incoming(leader.candidate),
-            judgements=judgement_gates(view, leader.candidate),
+            incoming(chosen.candidate),
+            judgements=judgement_gates(view, chosen.candidate, standing),
             force=force,
         )
         _LOG.info("core is now generation %d: %s", generation.number, generation.manifest.name)
@@ -224,10 +229,14 @@ def ranking_lines(study: Study) -> Sequence[str]:
 
     rows = rank_candidates(study.view())
     width = max(len(row.label) for row in rows)
+    view = study.view()
+    verdict = conclude(view, standing_of(view))
     return [
         f"{'':{width}}   final  people      AI",
         *(
             f"{row.label:{width}}  {figure(row.final)}  {figure(row.human)}  {figure(row.ai)}"
             for row in rows
         ),
+        f"verdict: {verdict.sentence}",
+        *(f"missing: {one}" for one in verdict.missing),
     ]

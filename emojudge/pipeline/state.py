@@ -39,7 +39,11 @@ class CandidateProgress:
 
 @dataclass(frozen=True)
 class Status:
-    """A snapshot. ``progress`` is by candidate sha256; ``judged`` counts prompts."""
+    """A snapshot. ``progress`` is by candidate sha256; ``judged`` counts prompts.
+
+    ``data_version`` counts changes of what is stored, ``insight_version`` those of what was
+    computed from it.
+    """
 
     activity: str = ""
     running: bool = False
@@ -49,6 +53,7 @@ class Status:
     judged: int = 0
     to_judge: int = 0
     data_version: int = 0
+    insight_version: int = 0
 
 
 Subscriber = Callable[[Status], None]
@@ -96,3 +101,7 @@ class StudyState:
     def data_changed(self) -> None:
         """Stored data changed: views are to be built again."""
         self._set(replace(self.status, data_version=self.status.data_version + 1))
+
+    def insight_changed(self) -> None:
+        """Something was computed from the stored data: screens that show it repaint."""
+        self._set(replace(self.status, insight_version=self.status.insight_version + 1))

@@ -15,9 +15,11 @@ from emojudge.ranking.agreement import (
     order_agreement,
     same_order_twice,
 )
+from emojudge.ranking.decision import Kind
 from emojudge.ranking.people import RaterLine, flagged, rater_lines, reliabilities
 from emojudge.ranking.scored import scored_study
 from emojudge.ranking.sections import ends
+from emojudge.ranking.standing import standing_of
 from emojudge.ranking.verdict import score_text
 from emojudge.sections import (
     Block,
@@ -254,6 +256,13 @@ def people_section(view: StudyView) -> Section | None:
     return Section("people", "people against people", ReportKey.HUMAN, tuple(blocks), data)
 
 
+def _may_be_read(view: StudyView) -> bool:
+    """Whether there is a verdict, or the config wants raters to see what the AI said."""
+    decision = standing_of(view).decision
+    reached = decision is not None and decision.kind is not Kind.INCONCLUSIVE
+    return reached or view.config.human_judging.show_ai_scores == "after_item"
+
+
 def disagreement_section(view: StudyView) -> Section | None:
     """Items in which AI and people prefer different responses, the widest gap first."""
     scored = scored_study(view)
@@ -285,6 +294,12 @@ def disagreement_section(view: StudyView) -> Section | None:
             }
         )
     empty = "AI and people never preferred different responses"
+    if not _may_be_read(view):
+        lines = []
+        empty = (
+            "held back until there is a verdict, because what the AI says trains raters "
+            "(human_judging.show_ai_scores: after_item shows them now)"
+        )
     return Section(
         "disagreements",
         "disagreements worth reading",

@@ -71,7 +71,7 @@ def effects_of(sums: NormalEquations, rounding_variance: float = 0.0) -> Effects
     left_out_groups = np.tile(groups, (len(sums.items), 1))
     if len(informative):
         without = matrix - sums.matrix[informative]
-        own_groups = _groups_without(matrix, without, groups)
+        own_groups = groups_of_each(without, matrix, groups)
         left_out_groups[informative] = own_groups
         left_out[informative] = solve_centred(
             without, moment - sums.moment[informative], own_groups
@@ -84,13 +84,16 @@ def effects_of(sums: NormalEquations, rounding_variance: float = 0.0) -> Effects
     )
 
 
-def _groups_without(matrix: Floats, without: Floats, groups: Ints) -> Ints:
-    """Groups of each replicate; only those that lose a link altogether are looked at anew."""
-    linked = np.abs(matrix) > 1e-9
-    lost = (linked & (np.abs(without) <= 1e-9)).any(axis=(1, 2))
-    found = np.tile(groups, (len(without), 1))
+def groups_of_each(matrices: Floats, whole: Floats, groups: Ints) -> Ints:
+    """Groups (… × K) of matrices (… × K × K) of parts of the items behind ``whole``.
+
+    Only those that lack one of its links are looked at anew.
+    """
+    linked = np.abs(whole) > 1e-9
+    lost = (linked & (np.abs(matrices) <= 1e-9)).any(axis=(1, 2))
+    found = np.tile(groups, (len(matrices), 1))
     for index in np.flatnonzero(lost):
-        found[index] = groups_of(without[index])
+        found[index] = groups_of(matrices[index])
     return found
 
 

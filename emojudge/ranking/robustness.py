@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emojudge.ranking.decision import Decision, Kind, decide
+from emojudge.ranking.effects import groups_of_each
 from emojudge.ranking.normal_equations import Floats, NormalEquations, groups_of, solve_centred
 from emojudge.ranking.scored import Scored
 
@@ -38,10 +39,12 @@ def _resampled(sums: NormalEquations, weights: Floats, pair: tuple[int, int]) ->
     """The difference of a pair in each bootstrap sample; NaN where they are not connected."""
     differences = np.full(len(weights), np.nan)
     one, other = pair
+    whole = sums.matrix.sum(axis=0)
+    groups_of_whole = groups_of(whole)
     for start in range(0, len(weights), _CHUNK):
         chosen = weights[start : start + _CHUNK]
         matrix = np.tensordot(chosen, sums.matrix, axes=1)
-        groups = np.stack([groups_of(own) for own in matrix])
+        groups = groups_of_each(matrix, whole, groups_of_whole)
         effects = solve_centred(matrix, chosen @ sums.moment, groups)
         met = groups[:, one] == groups[:, other]
         own = effects[:, one] - effects[:, other]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from emojudge.domain import Criterion
@@ -13,7 +14,10 @@ from emojudge.ranking.robustness import EffectiveWeights
 from emojudge.ranking.standing import CandidateScore, Difference, Standing, standing_of
 from emojudge.ranking.verdict import conclude, score_text
 from emojudge.sections import (
+    SCALE_WIDTH,
     Bar,
+    Block,
+    Cell,
     Column,
     Interval,
     Mark,
@@ -163,30 +167,55 @@ def _deciding(difference: Difference | None) -> Interval | None:
     return None if difference is None else Interval(*difference.deciding)
 
 
-def _row(
-    score: CandidateScore,
-    baseline: CandidateScore | None,
-    recommended: bool,
-    strength: float | None,
-) -> Row:
-    name = score.label + (" ▸" if recommended else "")
-    return Row(
+_Cells = Callable[[CandidateScore], Cell]
+
+
+def _against(
+    name: str, difference: Callable[[CandidateScore], Difference | None]
+) -> list[tuple[Column, _Cells]]:
+    """A difference and its deciding interval."""
+
+    def estimate(score: CandidateScore) -> Cell:
+        found = difference(score)
+        return None if found is None else found.estimate
+
+    return [
+        (Column(f"− {name}", decimals=3, signed=True), estimate),
         (
-            name,
-            human_bytes(score.candidate.size),
-            score.final,
-            _mark(score, baseline),
-            score.human,
-            score.ai,
-            score.rated_items,
-            score.to_baseline.estimate if score.to_baseline else None,
-            _deciding(score.to_baseline),
-            score.to_leader.estimate if score.to_leader else None,
-            _deciding(score.to_leader),
-            strength,
+            Column("deciding interval", Voice.DIM, signed=True),
+            lambda score: _deciding(difference(score)),
         ),
-        Voice.BASELINE if score.candidate.is_baseline else Voice.PLAIN,
-    )
+    ]
+
+
+def _columns(
+    standing: Standing, scale: Scale, strength: Mapping[str, float]
+) -> list[tuple[Column, _Cells]]:
+    """Columns and their cells, the most important first; without people there is little to show."""
+    baseline, decision = standing.baseline, standing.decision
+    recommended = decision.recommended if decision is not None else None
+    columns: list[tuple[Column, _Cells]] = [
+        (Column(""), lambda one: one.label + (" ▸" if one.number == recommended else "")),
+        (Column("size"), lambda one: human_bytes(one.candidate.size)),
+        (Column("final", Voice.STRONG, decimals=3), lambda one: one.final),
+    ]
+    if any(one.final is not None for one in standing.scores):
+        ruler = f"{scale.low:.2f}".ljust(SCALE_WIDTH - 4) + f"{scale.high:.2f}"
+        columns.append((Column(ruler, Voice.DIM, scale=scale), lambda one: _mark(one, baseline)))
+    columns += [
+        (Column("people", Voice.PEOPLE, decimals=3), lambda one: one.human),
+        (Column("AI", Voice.AI, decimals=3), lambda one: one.ai),
+        (Column("rated", Voice.DIM), lambda one: one.rated_items),
+    ]
+    if baseline is not None and any(one.to_baseline for one in standing.scores):
+        columns += _against(baseline.label, lambda one: one.to_baseline)
+    if decision is not None and (baseline is None or decision.leader != baseline.number):
+        leader = standing.score_of(decision.leader)
+        columns += _against(leader.label, lambda one: one.to_leader)
+    if strength:
+        title = Column("Bradley-Terry", Voice.PEOPLE, decimals=3)
+        columns.append((title, lambda one: strength.get(one.label)))
+    return columns
 
 
 def _difference_data(difference: Difference | None) -> dict[str, Any] | None:
@@ -201,6 +230,14 @@ def _difference_data(difference: Difference | None) -> dict[str, Any] | None:
     }
 
 
+def _legend(view: StudyView, baseline: CandidateScore) -> str:
+    margin = score_text(view.config.judging_config.equivalence_margin)
+    return (
+        f"├─┤ is 95 % at every look for the difference from {baseline.label}, ░ is within {margin} "
+        "of it: as good is a rung whose whole interval is right of the band's left edge"
+    )
+
+
 def ranking_section(view: StudyView) -> Section | None:
     """AI, human and final score per candidate, with intervals on one scale."""
     standing = standing_of(view)
@@ -212,40 +249,22 @@ def ranking_section(view: StudyView) -> Section | None:
     if pairwise.strengths is not None:
         found = pairwise.strengths
         strength = dict(zip(found.names, map(float, found.scores), strict=True))
-    recommended = standing.decision.recommended if standing.decision is not None else None
-    ruler = f"{scale.low:.2f}".ljust(21) + f"{scale.high:.2f}"
-    base = baseline.label if baseline is not None else "baseline"
-    leader = (
-        standing.score_of(standing.decision.leader).label if standing.decision else "the leader"
-    )
-    columns = (
-        Column(""),
-        Column("size"),
-        Column("final", Voice.STRONG, decimals=3),
-        Column(ruler, Voice.DIM, scale=scale),
-        Column("people", Voice.PEOPLE, decimals=3),
-        Column("AI", Voice.AI, decimals=3),
-        Column("rated", Voice.DIM),
-        Column(f"− {base}", decimals=3, signed=True),
-        Column("deciding interval", Voice.DIM, signed=True),
-        Column(f"− {leader}", decimals=3, signed=True),
-        Column("deciding interval", Voice.DIM, signed=True),
-        Column("Bradley-Terry", Voice.PEOPLE, decimals=3),
-    )
+    columns = _columns(standing, scale, strength)
     rows = tuple(
-        _row(score, baseline, score.number == recommended, strength.get(score.label))
+        Row(
+            tuple(cell(score) for _, cell in columns),
+            Voice.BASELINE if score.candidate.is_baseline else Voice.PLAIN,
+        )
         for score in scores
     )
-    legend = (
-        f"├─┤ is 95 % at every look for the difference from {base}; ░ is within "
-        f"{score_text(view.config.judging_config.equivalence_margin)} of it: a rung whose whole "
-        "interval lies right of the band's left edge is as good"
-    )
+    blocks: list[Block] = [Table(tuple(column for column, _ in columns), rows)]
+    if baseline is not None and any(one.to_baseline for one in scores):
+        blocks.append(Sentence(_legend(view, baseline), Voice.DIM))
     return Section(
         name="ranking",
         title="ranking",
         report_key=ReportKey.RANKINGS,
-        blocks=(Table(columns, rows), Sentence(legend, Voice.DIM)),
+        blocks=tuple(blocks),
         data=_ranking_data(view, standing, strength, pairwise.why_not),
     )
 

@@ -13,6 +13,8 @@ from emojudge.ranking.standing import Difference, Standing, differences
 from emojudge.text import counted, human_bytes
 from emojudge.view import StudyView
 
+_EVEN = 0.5
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -57,7 +59,23 @@ def _ahead_text(ahead: Forecast | None) -> str:
         return ""
     if ahead.items is not None:
         return f"about {counted(ahead.items, 'more item')}"
-    return "it cannot be resolved with these prompts and people"
+    can = "may not" if ahead.share >= _EVEN else "cannot"
+    return f"it {can} be resolved with these prompts and people"
+
+
+def ahead_line(standing: Standing) -> str:
+    """A few words for the rating screen: how far the verdict is."""
+    decision = standing.decision
+    if decision is None:
+        return ""
+    if decision.kind is not Kind.INCONCLUSIVE:
+        more = standing.ahead.items if standing.ahead is not None else None
+        return "verdict reached" if more is None else f"verdict reached; about {more} to the next"
+    if standing.ahead is None:
+        return ""
+    if standing.ahead.items is None:
+        return "no verdict in sight: Results says why"
+    return f"about {counted(standing.ahead.items, 'more item')} for a verdict"
 
 
 def _what_would(ahead: Forecast, candidates: int) -> str:
@@ -68,7 +86,7 @@ def _what_would(ahead: Forecast, candidates: int) -> str:
         if ahead.on_new_prompts is not None
         else "the difference may be too small to resolve at all"
     )
-    fewer = "; so would comparing fewer candidates (models_to_compare)" if candidates > 2 else ""
+    fewer = "; comparing fewer candidates helps too (models_to_compare)" if candidates > 2 else ""
     return (
         f"with the {counted(ahead.remaining, 'item')} that are left a verdict comes in "
         f"{ahead.share:.0%} of cases; {advice}{fewer}"

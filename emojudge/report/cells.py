@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from functools import singledispatch
 
-from emojudge.sections import Bar, Cell, Column, Interval, Mark, Scale, Table
+from emojudge.sections import SCALE_WIDTH, Bar, Cell, Column, Interval, Mark, Scale, Table
 
-SCALE_WIDTH = 25
 _BAR_WIDTH = 8
 
 

@@ -71,8 +71,10 @@ class DeployScreen(StudyScreen):
         """Integrity gates are read from the file once; staging checks them again."""
         if candidate.sha256 not in self._integrity:
             self._integrity[candidate.sha256] = self.desk.replacer.validate(candidate.path)
+        latest = self.desk.insights.latest
+        standing = latest.standing if latest is not None else None
         return self._integrity[candidate.sha256] + judgement_gates(
-            self.desk.study.view(), candidate
+            self.desk.study.view(), candidate, standing
         )
 
     def repaint(self) -> None:

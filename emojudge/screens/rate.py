@@ -16,6 +16,7 @@ from emojudge.domain import Item
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.reveal import Lockstep
+from emojudge.ranking.verdict import ahead_line
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
 from emojudge.screens.dialogs import LineDialog
@@ -70,13 +71,17 @@ class RateScreen(StudyScreen):
         if session is None or not self.desk.study.discovered:
             self.top.parts = (("study", self.desk.study.config.name), ("rater", self.desk.rater))
             return
-        done = len(session.rated())
+        done = sum(one.repeat_of is None for one in session.rated())
         self.top.parts = (
             ("study", self.desk.study.config.name),
             ("rater", self.desk.rater),
             ("", f"{done}/{session.total} {progress_bar(done, session.total)}"),
         )
-        self._agreement.agreement = self.desk.agreement()
+        latest = self.desk.insights.latest
+        if latest is not None:
+            self._agreement.agreement = latest.agreement
+            if latest.standing is not None:
+                self.top.parts += (("", ahead_line(latest.standing)),)
 
     # Painting
 
@@ -260,6 +265,7 @@ class RateScreen(StudyScreen):
             self._agreement.note = f"not submitted: {problem}"
             self._show_scores()
             return
+        self._agreement.note = self.desk.what_the_ai_said(self._item)
         self._item = None
         self.guarded(self._paint)
 

@@ -9,9 +9,11 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from emojudge.actions import RESULTS
+from emojudge.pipeline.opened_item import open_item
 from emojudge.pipeline.reporting import write_report
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
+from emojudge.screens.item_dialog import ItemDialog
 from emojudge.widgets.section_view import SectionView
 
 
@@ -43,8 +45,13 @@ class ResultsScreen(StudyScreen):
             ("rated items", str(len(view.counted_items))),
             ("judged responses", str(len(view.judgements))),
         )
+        insights = self.desk.insights
+        insights.want_sections()
+        sections = insights.latest.sections if insights.latest is not None else None
+        if sections is None:
+            self._empty.update("working out the results…")
+            return
         self._empty.display = False
-        sections = self.desk.sections()
         for section in sections:
             if section.name in self._views:
                 self._views[section.name].show(section)
@@ -54,6 +61,33 @@ class ResultsScreen(StudyScreen):
                 widget.remove()
             self._views = {section.name: SectionView(section) for section in sections}
             self._page.mount_all(self._views.values())
+
+    def _list(self) -> SectionView | None:
+        """The section that lists items."""
+        return next((one for one in self._views.values() if one.items), None)
+
+    def action_choose(self, step: int) -> None:
+        """Mark another disagreement; the first press only shows them."""
+        shown = self._list()
+        if shown is None:
+            self.notify("There is no disagreement to read yet.", markup=False)
+            return
+        visible_now = self._page.scrollable_content_region.overlaps(shown.region)
+        if visible_now:
+            shown.mark(step)
+        self._page.scroll_to_widget(shown, animate=False)
+
+    def action_open_item(self) -> None:
+        """Read the marked item."""
+        shown = self._list()
+        if shown is None:
+            self.notify("There is no disagreement to read yet.", markup=False)
+            return
+        item = open_item(self.desk.study.view(), shown.items[shown.marked].item)
+        if item is None:
+            self.notify("This item's responses are not in the study any more.", markup=False)
+        else:
+            self.app.push_screen(ItemDialog(item))
 
     def action_scroll_lines(self, lines: int) -> None:
         """Scroll."""

@@ -7,6 +7,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from emojudge.ranking.agreement import OrderAgreement
+from emojudge.ranking.verdict import score_text
 from emojudge.text import counted, visible_line
 from emojudge.widgets.trend import trend_bars
 
@@ -41,14 +42,21 @@ class AgreementLine(Widget):
                 ("you", "$people"),
                 (" · after the first submitted item", "$quiet"),
             )
-        return Content.assemble(
+        parts: list[str | tuple[str, str]] = [
             ("AI", "$ai"),
             (" vs ", "$quiet"),
             ("you", "$people"),
             (" · ", "$quiet"),
             counted(agreement.items, "item"),
             (" · same order ", "$quiet"),
-            (f"{agreement.share:.0%}", "bold"),
-            (f" of {agreement.pairs} pairs ", "$quiet"),
-            (trend_bars(agreement.trend), "$ai"),
-        )
+            (f"{agreement.share.value:.0%}", "bold"),
+        ]
+        if agreement.share.interval is not None:
+            low, high = agreement.share.interval
+            parts.append(f" [{100 * low:.0f}–{100 * high:.0f}]")
+        if agreement.ceiling is not None:
+            parts += [(" of at most ", "$quiet"), f"{agreement.ceiling.value:.0%}"]
+        if agreement.tau is not None:
+            parts += [(" · τ ", "$quiet"), score_text(agreement.tau.value)]
+        parts += [" ", (trend_bars(agreement.trend), "$ai")]
+        return Content.assemble(*parts)

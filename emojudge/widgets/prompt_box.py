@@ -11,7 +11,7 @@ from textual.widgets import Static
 from emojudge.domain import Prompt
 from emojudge.text import counted, visible, visible_line
 
-_SPEAKERS = {"user": "person", "assistant": "companion", "system": "setting"}
+SPEAKERS = {"user": "person", "assistant": "companion", "system": "setting"}
 
 
 class PromptBox(VerticalScroll, can_focus=False):
@@ -55,7 +55,7 @@ class PromptBox(VerticalScroll, can_focus=False):
             self.call_after_refresh(self._settle)
             return
         turns = [
-            Content.assemble((f"{_SPEAKERS[turn.role]}: ", "$quiet"), visible(turn.content))
+            Content.assemble((f"{SPEAKERS[turn.role]}: ", "$quiet"), visible(turn.content))
             for turn in prompt.messages
         ]
         self._text.update(Content("\n").join(turns))

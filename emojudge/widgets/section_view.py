@@ -10,7 +10,7 @@ from textual.events import Resize
 from textual.widget import Widget
 
 from emojudge.report.cells import cell_text, is_numeric
-from emojudge.sections import ItemList, Section, Sentence, Table, Trend, Voice
+from emojudge.sections import ItemLine, ItemList, Section, Sentence, Table, Trend, Voice
 from emojudge.text import visible_line
 from emojudge.theme import VOICE_STYLES
 from emojudge.widgets.trend import trend_bars
@@ -37,11 +37,18 @@ def _trend(block: Trend, width: int) -> Content:
     )
 
 
-@block_content.register
-def _items(block: ItemList, width: int) -> Content:
+def items_content(block: ItemList, marked: int | None) -> Content:
+    """A list of items, one of them marked."""
     if not block.items:
         return Content.styled(block.empty, "$quiet")
-    return Content("\n").join([Content(f"  {visible_line(line.text)}") for line in block.items])
+    lines = [
+        Content.assemble(
+            ("▸ " if index == marked else "  ", "bold"),
+            (visible_line(line.text), "bold" if index == marked else ""),
+        )
+        for index, line in enumerate(block.items)
+    ]
+    return Content("\n").join(lines)
 
 
 def _fitting(widths: list[int], room: int) -> int:
@@ -99,11 +106,25 @@ class SectionView(Widget):
     def __init__(self, section: Section) -> None:
         super().__init__()
         self._section = section
+        self.marked = 0
+
+    @property
+    def items(self) -> tuple[ItemLine, ...]:
+        """The items that this section lists."""
+        lists = [block for block in self._section.blocks if isinstance(block, ItemList)]
+        return lists[0].items if lists else ()
+
+    def mark(self, step: int) -> None:
+        """Mark another item."""
+        if self.items:
+            self.marked = (self.marked + step) % len(self.items)
+            self.refresh()
 
     def show(self, section: Section) -> None:
         """Show newer data of the same section."""
         if section != self._section:
             self._section = section
+            self.marked = min(self.marked, max(0, len(self.items) - 1))
             self.refresh(layout=True)
 
     def on_resize(self, event: Resize) -> None:
@@ -114,5 +135,9 @@ class SectionView(Widget):
         """Title, then blocks."""
         room = max(20, self.content_size.width or 78)
         parts = [Content.styled(self._section.title, "$quiet bold")]
-        parts += [block_content(block, room) for block in self._section.blocks]
+        for block in self._section.blocks:
+            if isinstance(block, ItemList):
+                parts.append(items_content(block, self.marked))
+            else:
+                parts.append(block_content(block, room))
         return Content("\n").join(parts)
