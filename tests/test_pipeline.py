@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from emojudge.errors import DeployError, EngineError, GateRefused, NeedsPerson, StoreError
+from emojudge.domain import Criterion
+from emojudge.errors import DeployError, EngineError, NeedsPerson, StoreError
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.rating import RaterSession
@@ -110,15 +111,25 @@ async def test_full_stops_before_people_and_marks_the_report_incomplete(tmp_path
     study.close()
 
 
+def rate_differently(session: RaterSession, value: int) -> None:
+    """The first pane gets ``value``, the others 3."""
+    item = session.next_item()
+    assert item is not None
+    for pane in range(len(item.panes)):
+        for _ in Criterion:
+            session.score(value if pane == 0 else 3)
+    session.submit()
+
+
 async def test_with_people_full_goes_through_to_the_gates(tmp_path: Path) -> None:
     study = await judged_study(tmp_path)
     for rater in ("ana", "ben"):
         session = RaterSession(study, rater)
         for value in (2, 4, 5):
-            rate(session, value)
+            rate_differently(session, value)
         session.close()
     run = HeadlessRun(Study(study.loaded), SCRIPTED)
-    with pytest.raises(GateRefused, match=r"verdict \? not computed") as caught:
+    with pytest.raises(NeedsPerson, match="Nothing is recommended: No verdict yet") as caught:
         await run.run("full")
     assert caught.value.exit_code == 3
     assert "human-judge" in phases_completed(run.study)
@@ -134,7 +145,7 @@ async def test_with_people_full_goes_through_to_the_gates(tmp_path: Path) -> Non
 
 async def test_deploying_without_ratings_needs_a_person(tmp_path: Path) -> None:
     study = await judged_study(tmp_path)
-    with pytest.raises(NeedsPerson, match="no final score yet"):
+    with pytest.raises(NeedsPerson, match="Nobody has rated yet"):
         HeadlessRun(study, SCRIPTED).deploy(None)
 
 

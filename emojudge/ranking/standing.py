@@ -52,7 +52,7 @@ class CandidateScore:
     """One candidate's scores from 0 to 1; None where nothing was measured.
 
     ``human`` and ``ai`` are levels of the least-squares fit (plain means over prompts where all
-    were scored on all), ``final`` their weighted sum. AI never stands in for people.
+    were scored equally often on all), ``final`` their weighted sum. AI never stands in for people.
     ``to_baseline`` is this candidate minus the baseline, ``to_leader`` minus the leader.
     """
 
