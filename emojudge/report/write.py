@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from emojudge import clock
 from emojudge.errors import StoreError
 from emojudge.paths import write_durably
 from emojudge.report.html import render_html
-from emojudge.report.json_report import build_comparisons, build_report
+from emojudge.report.json_report import build_comparisons, build_report, json_bytes
+from emojudge.report.markdown import render_summary
 from emojudge.sections import Section
 from emojudge.view import StudyView
 
@@ -21,6 +21,7 @@ class Written:
     """The files of one report; those that were not wanted are None."""
 
     report: Path
+    summary: Path
     comparisons: Path | None
     html: Path | None
 
@@ -42,19 +43,18 @@ def write_reports(
             "output_config.results_dir to a writable folder."
         ) from problem
     stamp = clock.file_stamp()
-
-    def as_json(value: object) -> bytes:
-        return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
-
     report = folder / f"pass2_complete_report_{stamp}.json"
-    write_durably(report, as_json(build_report(view, sections, phases_completed)))
+    write_durably(report, json_bytes(build_report(view, sections, phases_completed)))
+    summary = folder / f"pass2_summary_{stamp}.md"
+    text = render_summary(view, sections, phases_completed)
+    write_durably(summary, text.encode(errors="replace"))
     comparisons = None
     if view.config.output_config.save_comparisons:
         comparisons = folder / f"model_comparisons_{stamp}.json"
-        write_durably(comparisons, as_json(build_comparisons(view)))
+        write_durably(comparisons, json_bytes(build_comparisons(view)))
     page = None
     if html:
         page = folder / f"pass2_complete_report_{stamp}.html"
         content = render_html(view, sections, phases_completed, f"{clock.now():%d %b %Y, %H:%M}")
-        write_durably(page, content.encode())
-    return Written(report, comparisons, page)
+        write_durably(page, content.encode(errors="replace"))
+    return Written(report, summary, comparisons, page)
