@@ -230,6 +230,74 @@ def rank(
     result(found.as_json(), as_json, found.lines(), found.notes)
 
 
+@app.command()
+def simulate(
+    strengths: Annotated[
+        str, typer.Option("--strengths", help="True scores, the baseline's first.")
+    ] = "0.60,0.60,0.60,0.50",
+    ai_strengths: Annotated[
+        str | None, typer.Option("--ai-strengths", help="With the AI; unset: the same.")
+    ] = None,
+    prompts: Annotated[int, typer.Option("--prompts", min=2)] = 100,
+    raters: Annotated[int, typer.Option("--raters", min=1)] = 2,
+    panes: Annotated[int, typer.Option("--panes", min=2, max=4)] = 4,
+    noise: Annotated[
+        float, typer.Option("--noise", min=0, help="sd that one rating adds.")
+    ] = 0.2236,
+    text: Annotated[float, typer.Option("--text", min=0, help="sd of a candidate's texts.")] = 0.1,
+    interaction: Annotated[
+        float, typer.Option("--interaction", min=0, help="sd of prompt × candidate.")
+    ] = 0.05,
+    taste: Annotated[float, typer.Option("--taste", min=0, help="sd of rater × candidate.")] = 0.0,
+    prompt_sd: Annotated[float, typer.Option("--prompt-sd", min=0)] = 0.1,
+    rater_sd: Annotated[
+        float, typer.Option("--rater-sd", min=0, help="sd of raters' bias.")
+    ] = 0.08,
+    correlation: Annotated[
+        float, typer.Option("--ai-correlation", min=-1, max=1, help="AI with a text's quality.")
+    ] = 0.5,
+    ai_weight: Annotated[float, typer.Option("--ai-weight", min=0, max=1)] = 0.4,
+    studies: Annotated[
+        int | None, typer.Option("--studies", min=1, help="Unset: 200, for --acceptance 2000.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Write an SVG of ratings until a verdict.")
+    ] = None,
+    acceptance: Annotated[
+        bool,
+        typer.Option("--acceptance", help="Every promise beside its bound; 1 if one is missed."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Planted truth: error rates, power, ratings to a verdict, balanced against adaptive."""
+    from emojudge.ranking.simulate.planted import Design, Truth
+    from emojudge.ranking.simulate.summary import Question
+    from emojudge.simulate_command import numbers, run_acceptance, run_simulation
+
+    if acceptance:
+        found = run_acceptance(studies)
+        result(found.as_json(), as_json, found.lines())
+        if not found.reached:
+            raise typer.Exit(1)
+        return
+    people = numbers("--strengths", strengths)
+    truth = Truth(
+        people=people,
+        ai=numbers("--ai-strengths", ai_strengths) if ai_strengths is not None else people,
+        noise=noise,
+        text=text,
+        interaction=interaction,
+        taste=taste,
+        prompt=prompt_sd,
+        rater=rater_sd,
+        correlation=correlation,
+    )
+    design = Design(prompts, raters, panes)
+    summary = run_simulation(Question(truth, design, ai_weight, studies or 200, seed), plot)
+    result(summary.as_json(), as_json, summary.lines())
+
+
 @app.command("export")
 def export_command(
     config: ConfigOption = Path(),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom
 
+from emojudge.columns import aligned
 from emojudge.ranking.simulate import mutants
 from emojudge.ranking.simulate.planted import Design, Truth
 from emojudge.ranking.simulate.run import Progress, run_all
@@ -324,3 +325,59 @@ def measure(
         seen = run_all(one.walk, list(one.tasks(count)), processes=processes, progress=step)
         figures += one.read(seen)
     return figures
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """All figures of a run of ``studies``."""
+
+    studies: int
+    figures: tuple[Figure, ...]
+
+    @property
+    def reached(self) -> bool:
+        """Whether every figure is within its bounds."""
+        return all(figure.reached for figure in self.figures)
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "studies": self.studies,
+            "seeds": f"0 to {self.studies - 1}",
+            "reached": self.reached,
+            "figures": [figure.as_json() for figure in self.figures],
+        }
+
+    def lines(self) -> list[str]:
+        """For a terminal: every figure beside its bound."""
+        rows = [["", "figure", "", "measured", "bound", "studies", ""]]
+        group = ""
+        for figure in self.figures:
+            shown = figure.group if figure.group != group else ""
+            group = figure.group
+            rows.append(
+                [
+                    "✓" if figure.reached else "✗",
+                    shown,
+                    figure.name,
+                    _figure_text(figure.value),
+                    _bound_text(figure),
+                    str(figure.studies),
+                    figure.note,
+                ]
+            )
+        missed = sum(not figure.reached for figure in self.figures)
+        verdict = "every figure is reached" if not missed else f"{missed} figures are missed"
+        return [*aligned(rows, right=(3, 5)), verdict]
+
+
+def _figure_text(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.0f}"
+
+
+def _bound_text(figure: Figure) -> str:
+    if figure.low is not None and figure.high is not None:
+        return f"{_figure_text(figure.low)} to {_figure_text(figure.high)}"
+    if figure.low is not None:
+        return f"≥ {_figure_text(figure.low)}"
+    return f"≤ {_figure_text(figure.high)}" if figure.high is not None else ""
