@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from emojudge.columns import aligned
 from emojudge.domain import Criterion
 from emojudge.ranking.agreement import (
     Estimate,
@@ -40,6 +41,10 @@ from emojudge.view import StudyView
 
 _SHOWN_DISAGREEMENTS = 12
 _PROMPT_LENGTH = 60
+_GAP_IS = (
+    "by how far apart people and the AI see two responses that each prefers, the AI's scores "
+    "brought to the spread of people's"
+)
 
 
 def percent(estimate: Estimate | None) -> str:
@@ -134,6 +139,7 @@ def agreement_section(view: StudyView) -> Section | None:
     lines = rater_lines(view)
     data = {
         **agreement_data(overall),
+        "after_each_item": list(overall.trend),
         "by_criterion": {one.value: agreement_data(own) for one, own in criteria.items()},
         "by_candidate": {
             candidate.name: _data(candidates[candidate.sha256]) for candidate in view.candidates
@@ -270,19 +276,14 @@ def disagreement_section(view: StudyView) -> Section | None:
         return None
     prompts = {prompt.id: prompt for prompt in view.prompts}
     labels = [view.labels[one.sha256] for one in view.candidates]
-    lines, data = [], []
+    rows, data = [], []
     for one in disagreements(view, _SHOWN_DISAGREEMENTS):
         item = scored.items[one.number]
         people = labels[item.candidates[one.preferred_by_people]]
         ai = labels[item.candidates[one.preferred_by_ai]]
         said = visible_line(prompts[item.item.prompt_id].messages[-1].content)
         shown = said if len(said) <= _PROMPT_LENGTH else said[: _PROMPT_LENGTH - 1].rstrip() + "…"
-        lines.append(
-            ItemLine(
-                item.item.id,
-                f"{score_text(one.gap)}  {item.item.rater} {people}, AI {ai}  “{shown}”",
-            )
-        )
+        rows.append([f"{one.gap:.2f}", f"{item.item.rater} {people}", f"AI {ai}", f"“{shown}”"])
         data.append(
             {
                 "item": item.item.id,
@@ -293,6 +294,10 @@ def disagreement_section(view: StudyView) -> Section | None:
                 "ai_prefers": ai,
             }
         )
+    lines = [
+        ItemLine(str(one["item"]), text)
+        for one, text in zip(data, aligned(rows) if rows else [], strict=True)
+    ]
     empty = "AI and people never preferred different responses"
     if not _may_be_read(view):
         lines = []
@@ -304,6 +309,6 @@ def disagreement_section(view: StudyView) -> Section | None:
         "disagreements",
         "disagreements worth reading",
         ReportKey.HUMAN,
-        (ItemList(tuple(lines), empty),),
+        (ItemList(tuple(lines), empty), *([Sentence(_GAP_IS, Voice.DIM)] if lines else [])),
         data,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from emojudge.domain import Criterion
 from emojudge.ranking.evidence import ALPHA, MIN_PROMPTS, PRIOR_SD
-from emojudge.ranking.people import criterion_levels, pairwise_strengths
+from emojudge.ranking.people import PairwiseStrengths, criterion_levels, pairwise_strengths
 from emojudge.ranking.robustness import EffectiveWeights
 from emojudge.ranking.standing import CandidateScore, Difference, Standing, standing_of
 from emojudge.ranking.verdict import conclude, score_text
@@ -265,13 +265,23 @@ def ranking_section(view: StudyView) -> Section | None:
         title="ranking",
         report_key=ReportKey.RANKINGS,
         blocks=tuple(blocks),
-        data=_ranking_data(view, standing, strength, pairwise.why_not),
+        data=_ranking_data(view, standing, strength, pairwise),
     )
 
 
 def _ranking_data(
-    view: StudyView, standing: Standing, strength: dict[str, float], why_not: str
+    view: StudyView,
+    standing: Standing,
+    strength: dict[str, float],
+    pairwise: PairwiseStrengths,
 ) -> dict[str, Any]:
+    spread: dict[str, tuple[float, float]] = {}
+    if pairwise.strengths is not None and pairwise.strengths.intervals is not None:
+        pairs = pairwise.strengths.intervals
+        spread = {
+            name: (float(low), float(high))
+            for name, (low, high) in zip(pairwise.strengths.names, pairs, strict=True)
+        }
     complete = bool(standing.scores) and all(one.final is not None for one in standing.scores)
     return {
         "complete": complete,
@@ -280,7 +290,10 @@ def _ranking_data(
             "ai": view.config.judging_config.ai_judge_weight,
             "human": view.config.judging_config.human_judge_weight,
         },
-        "bradley_terry": why_not or "strengths of people's within-item preferences, ties half",
+        "bradley_terry": (
+            pairwise.why_not or "strengths of people's within-item preferences, ties half"
+        ),
+        "bradley_terry_pairs": pairwise.pairs,
         "ranking": [
             {
                 "rank": rank,
@@ -296,6 +309,7 @@ def _ranking_data(
                 "minus_baseline": _difference_data(score.to_baseline),
                 "minus_leader": _difference_data(score.to_leader),
                 "bradley_terry": strength.get(score.label),
+                "bradley_terry_interval": ends(spread.get(score.label)),
             }
             for rank, score in enumerate(standing.scores, start=1)
         ],

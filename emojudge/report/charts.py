@@ -22,7 +22,7 @@ from emojudge.report.svg import (
     path_through,
     words,
 )
-from emojudge.sections import Section, Trend
+from emojudge.sections import Section
 from emojudge.text import counted
 from emojudge.view import StudyView
 
@@ -160,19 +160,20 @@ def two_voices(view: StudyView, section: Section) -> Figure | None:
     caption = (
         "● people, n = rated items; ◆ AI, n = judged responses. Levels, each from a least-squares "
         "fit over prompts, and without intervals of their own: how easy the prompts are moves all "
-        "of them together. What differs, and how surely, stands above." + _left_out(len(rows))
+        "of them together. What differs, and how surely, is in the plot of final scores."
+        + _left_out(len(rows))
     )
     return Figure(drawing(bottom + 20, "People's and the AI's score", parts), caption)
 
 
 def agreement_over_time(view: StudyView, section: Section) -> Figure | None:
     """Order agreement after each item, between chance and its ceiling."""
-    trend = next((one for one in section.blocks if isinstance(one, Trend)), None)
     share, ceiling = section.data["order_agreement"], section.data["ceiling"]
-    if trend is None or share is None or len(trend.values) < 2:
+    values, items = section.data["after_each_item"], section.data["items"]
+    if share is None or len(values) < 2:
         return None
-    items = section.data["items"]
-    axis = Axis(items - len(trend.values) + 1, items, 36, WIDTH - 12)
+    first = items - len(values) + 1
+    axis = Axis(first, items, 36, WIDTH - 12)
     bottom = 150.0
 
     def y(value: float) -> float:
@@ -191,8 +192,7 @@ def agreement_over_time(view: StudyView, section: Section) -> Figure | None:
         top = y(ceiling["value"])
         parts.append(line(axis.left, top, axis.right, top, "ceiling"))
         parts.append(words(axis.left + 3, top - 4, f"ceiling {ceiling['value']:.0%}", "people"))
-    first = items - len(trend.values) + 1
-    points = [(axis.at(first + place), y(value)) for place, value in enumerate(trend.values)]
+    points = [(axis.at(first + place), y(value)) for place, value in enumerate(values)]
     if share["interval"] is not None:
         low, high = share["interval"]
         parts.append(line(axis.right, y(low), axis.right, y(high), "deciding ai"))

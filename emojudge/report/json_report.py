@@ -30,6 +30,10 @@ INTERVALS = {
         "at a time; of reliabilities between people a bootstrap of responses; null where too "
         "little is there to say"
     ),
+    "bradley_terry_interval": (
+        "95 %: sandwich variance with leverage (HC3); every within-item pair is one vote, not "
+        "clustered by prompt"
+    ),
     "people_minus_ai.limits": "mean ± 1.96 standard deviations over responses (Bland-Altman)",
 }
 """What each kind of interval in the report is."""
