@@ -356,11 +356,18 @@ def bench(
     gpu_layers: Annotated[
         int | None, typer.Option("--gpu-layers", help="Layers on the GPU; unset: all.")
     ] = None,
+    ranking: Annotated[
+        bool, typer.Option("--ranking", help="Ratings, rankings and votes instead of a model.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Speed of this machine against its own limits (some minutes)."""
-    from emojudge.cli_support import run_bench
+    from emojudge.cli_support import run_bench, run_bench_of_ranking
 
+    if ranking:
+        timings = run_bench_of_ranking(repeat)
+        result(timings.as_json(), as_json, timings.lines())
+        return
     done = run_bench(
         model, repetitions=repeat, tokens=tokens, threads=threads, gpu_layers=gpu_layers
     )

@@ -20,6 +20,7 @@ from emojudge.engine.quantizer import quantize_ladder
 from emojudge.errors import Interrupted, UsageError
 from emojudge.paths import write_durably
 from emojudge.pipeline.bench import BenchResult, run_benchmark
+from emojudge.pipeline.bench_ranking import RankingBench, run_ranking_benchmark
 from emojudge.pipeline.cache import CacheContents, cache_contents, prune
 from emojudge.pipeline.exchange import Imported, chosen_format, export_text, import_ratings
 from emojudge.pipeline.headless import HeadlessRun
@@ -30,7 +31,7 @@ from emojudge.pipeline.study import Study
 from emojudge.progress_bars import ProgressBars
 from emojudge.prompts import load_prompts
 from emojudge.report.write import Written
-from emojudge.say import say
+from emojudge.say import say, say_progress
 from emojudge.settings import load_settings, rater_name
 from emojudge.text import visible
 
@@ -221,9 +222,7 @@ def run_quantize(source: Path, types: str, out: Path, imatrix: Path | None) -> l
             )
 
     def progress(kind: str, done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            ending = "\n" if done == total else ""
-            print(f"\r{kind}: tensor {done} of {total}", end=ending, file=sys.stderr, flush=True)
+        say_progress(f"{kind}: tensor {done} of {total}", last=done == total)
 
     return run_until_signalled(
         quantize_ladder(
@@ -256,12 +255,6 @@ def run_bench(
 ) -> BenchResult:
     """``emojudge bench``; progress goes to stderr, on one line of a terminal."""
 
-    def progress(what: str, done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            line = f"{done} of {total}: {what}"
-            ending = "\n" if done == total else ""
-            print(f"\r\x1b[K{line}", end=ending, file=sys.stderr, flush=True)
-
     async def work() -> BenchResult:
         chosen = model or next((await demo_ladder(say)).glob("*-Q8_0/*.gguf"))
         return await run_benchmark(
@@ -270,10 +263,19 @@ def run_bench(
             gpu_layers=gpu_layers,
             repetitions=repetitions,
             tokens=tokens,
-            progress=progress,
+            progress=_bench_progress,
         )
 
     return run_until_signalled(work())
+
+
+def _bench_progress(what: str, done: int, total: int) -> None:
+    say_progress(f"{done} of {total}: {what}", last=done == total)
+
+
+def run_bench_of_ranking(repetitions: int) -> RankingBench:
+    """``emojudge bench --ranking``."""
+    return run_ranking_benchmark(repetitions, _bench_progress)
 
 
 def export_ratings(loaded: LoadedConfig, form: str, out: Path | None) -> None:

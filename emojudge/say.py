@@ -14,3 +14,9 @@ def say(text: str) -> None:
         print(visible(text), file=sys.stderr, flush=True)
     except OSError as gone:
         logging.getLogger(__name__).info("%s (not shown: %s)", text, gone)
+
+
+def say_progress(text: str, *, last: bool) -> None:
+    """One line of a terminal that is written again each time; nothing where nobody looks."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="\n" if last else "", file=sys.stderr, flush=True)

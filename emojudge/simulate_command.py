@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
 from emojudge.errors import StoreError, UsageError
@@ -16,7 +15,7 @@ from emojudge.ranking.simulate.acceptance import (
 )
 from emojudge.ranking.simulate.summary import Question, Summary, summarise
 from emojudge.report.simulation_plot import Curve, simulation_plot
-from emojudge.say import say
+from emojudge.say import say, say_progress
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:
@@ -33,10 +32,7 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def _progress(done: int, total: int) -> None:
-    """On one line of a terminal."""
-    if sys.stderr.isatty():
-        ending = "\n" if done == total else ""
-        print(f"\r\x1b[K{done} of {total} studies", end=ending, file=sys.stderr, flush=True)
+    say_progress(f"{done} of {total} studies", last=done == total)
 
 
 def run_acceptance(studies: int | None) -> Acceptance:

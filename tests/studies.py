@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 from emojudge.config_file import LoadedConfig, load_config
+from emojudge.domain import Criterion
 from emojudge.pipeline.headless import HeadlessRun
+from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import EngineModules
 from tests.gguf_files import write_ladder
@@ -62,3 +65,41 @@ async def judged_study(folder: Path, **changes: Any) -> Study:
     await run.ai_judge()
     study.close()
     return study
+
+
+def situations(count: int) -> list[dict[str, Any]]:
+    """So many different prompts."""
+    return [
+        {
+            "id": f"p{number}",
+            "prompt": f"{PROMPTS[number % 2]['prompt']} It is day {number}.",
+            "category": PROMPTS[number % 2]["category"],
+        }
+        for number in range(count)
+    ]
+
+
+async def well_rated_study(
+    folder: Path, *, prompts: int = 24, raters: tuple[str, ...] = ("ana", "ben"), items: int = 16
+) -> Study:
+    """A judged study in which people put F16 before Q8_0, and both far before Q4_0."""
+    study = await judged_study(
+        folder, prompts=situations(prompts), judging_config={"minimum_human_samples": 10}
+    )
+    liked = {
+        one.sha256: level
+        for one, level in zip(study.discovery.candidates, (4.2, 3.4, 1.8), strict=True)
+    }
+    rng = random.Random(7)
+    for rater in raters:
+        session = RaterSession(Study(study.loaded), rater)
+        for _ in range(items):
+            item = session.next_item()
+            assert item is not None
+            for sha in item.panes:
+                for _ in Criterion:
+                    session.score(min(5, max(1, round(rng.gauss(liked[sha], 0.6)))))
+            session.comment("too cheerful for the moment")
+            session.submit()
+        session.close()
+    return Study(study.loaded)

@@ -17,7 +17,7 @@ from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.study import Study
 from emojudge.screens.rate import RateScreen
 from emojudge.settings import Settings
-from tests.studies import SCRIPTED, judged_study
+from tests.studies import SCRIPTED, judged_study, well_rated_study
 from tests.test_rating import rate
 
 pytestmark = pytest.mark.usefixtures("noon")
@@ -49,7 +49,8 @@ async def settled(pilot: Pilot[None]) -> None:
     assert isinstance(app, EmojudgeApp)
     for _ in range(500):
         await pilot.pause(0.02)
-        if app.study_is_up and not app.desk.study.state.status.running:
+        at_rest = app.study_is_up and not app.desk.study.state.status.running
+        if at_rest and app.desk.insights.current:
             break
     else:
         raise AssertionError("the study never came to rest")
@@ -104,6 +105,19 @@ def test_rate_when_all_is_rated(
 @SIZES
 def test_results(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
     shot(snap_compare, app_on(rated_study(tmp_path, items=3), "results"), size)
+
+
+@SIZES
+def test_results_with_a_verdict(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    study = asyncio.run(well_rated_study(tmp_path))
+    shot(snap_compare, app_on(study, "results"), size)
+
+
+def test_a_disagreement_read_with_its_letters_lifted(snap_compare: Compare, tmp_path: Path) -> None:
+    study = asyncio.run(well_rated_study(tmp_path))
+    shot(snap_compare, app_on(study, "results"), (100, 30), "right", "right", "enter")
 
 
 @SIZES

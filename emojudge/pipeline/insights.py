@@ -25,7 +25,8 @@ _MOST_REST = 5.0
 class Insight:
     """Computed from the study's data of one ``version``; what is not computed yet is None.
 
-    ``agreement`` is the AI's with this rater.
+    ``agreement`` is the AI's with this rater. ``sections`` may be those of an older version, then
+    ``sections_version`` says so.
     """
 
     version: int
@@ -33,12 +34,13 @@ class Insight:
     standing: Standing | None = None
     verdict: Verdict | None = None
     sections: tuple[Section, ...] | None = None
+    sections_version: int = -1
 
 
 class Insights:
     """Keeps the latest insight current; quick figures come first, then the verdict, then sections.
 
-    Sections are built only once somebody looked at them. A computation runs in a thread, one at a
+    Sections are built only while somebody looks at them. A computation runs in a thread, one at a
     time, with a rest after each in proportion to its length, so that rating never waits for it.
     """
 
@@ -58,7 +60,7 @@ class Insights:
             return True
         if latest is None or latest.version != version or latest.standing is None:
             return False
-        return latest.sections is not None or not self._sections_wanted
+        return not self._sections_wanted or latest.sections_version == version
 
     def start(self) -> None:
         """Follow the study's data from now on; needs a running event loop."""
@@ -66,9 +68,9 @@ class Insights:
             self._unsubscribe = self._study.state.subscribe(lambda status: self.refresh())
         self.refresh()
 
-    def want_sections(self) -> None:
-        """Somebody looks at the results."""
-        self._sections_wanted = True
+    def want_sections(self, wanted: bool) -> None:
+        """Whether somebody looks at the results; refreshes them when that begins."""
+        self._sections_wanted = wanted
         self.refresh()
 
     def refresh(self) -> None:
@@ -80,24 +82,25 @@ class Insights:
         while not self.current:
             began = time.monotonic()
             version, view = self._study.state.status.data_version, self._study.view()
-            agreement = await asyncio.to_thread(order_agreement, view, self._rater)
+            agreement = await asyncio.to_thread(quick_insight, view, self._rater)
             before = self.latest
             kept = before if before is not None else Insight(version, agreement)
             self._publish(dataclasses.replace(kept, agreement=agreement))
-            standing, verdict = await asyncio.to_thread(_stand, view)
+            standing, verdict, _ = await asyncio.to_thread(whole_insight, view, sections=False)
             kept = dataclasses.replace(
                 kept, version=version, agreement=agreement, standing=standing, verdict=verdict
             )
             self._publish(kept)
             if self._sections_wanted:
-                sections = await asyncio.to_thread(self._sections, view)
-                self._publish(dataclasses.replace(kept, sections=sections))
+                _, _, sections = await asyncio.to_thread(self._with_core, view)
+                self._publish(
+                    dataclasses.replace(kept, sections=sections, sections_version=version)
+                )
             if not self.current:
                 await asyncio.sleep(min(_REST * (time.monotonic() - began), _MOST_REST))
 
-    def _sections(self, view: StudyView) -> tuple[Section, ...]:
-        with_core = dataclasses.replace(view, core=core_summary(self._study.loaded))
-        return tuple(build_sections(with_core))
+    def _with_core(self, view: StudyView) -> tuple[Standing, Verdict, tuple[Section, ...]]:
+        return whole_insight(dataclasses.replace(view, core=core_summary(self._study.loaded)))
 
     def _publish(self, insight: Insight) -> None:
         self.latest = insight
@@ -112,6 +115,15 @@ class Insights:
             await asyncio.gather(self._task, return_exceptions=True)
 
 
-def _stand(view: StudyView) -> tuple[Standing, Verdict]:
+def quick_insight(view: StudyView, rater: str) -> OrderAgreement:
+    """What the agreement line shows."""
+    return order_agreement(view, rater)
+
+
+def whole_insight(
+    view: StudyView, *, sections: bool = True
+) -> tuple[Standing, Verdict, tuple[Section, ...]]:
+    """The standing, its verdict, and the sections of the results where they are wanted."""
     standing = standing_of(view)
-    return standing, conclude(view, standing)
+    verdict = conclude(view, standing)
+    return standing, verdict, tuple(build_sections(view)) if sections else ()

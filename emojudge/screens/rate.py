@@ -80,8 +80,9 @@ class RateScreen(StudyScreen):
         latest = self.desk.insights.latest
         if latest is not None:
             self._agreement.agreement = latest.agreement
-            if latest.standing is not None:
-                self.top.parts += (("", ahead_line(latest.standing)),)
+            ahead = ahead_line(latest.standing) if latest.standing is not None else ""
+            if ahead:
+                self.top.parts += (("", ahead),)
 
     # Painting
 

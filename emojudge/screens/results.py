@@ -46,7 +46,7 @@ class ResultsScreen(StudyScreen):
             ("judged responses", str(len(view.judgements))),
         )
         insights = self.desk.insights
-        insights.want_sections()
+        insights.want_sections(True)
         sections = insights.latest.sections if insights.latest is not None else None
         if sections is None:
             self._empty.update("working out the results…")
@@ -61,6 +61,10 @@ class ResultsScreen(StudyScreen):
                 widget.remove()
             self._views = {section.name: SectionView(section) for section in sections}
             self._page.mount_all(self._views.values())
+
+    def on_screen_suspend(self) -> None:
+        """Nobody looks any more: the sections need not follow every rating."""
+        self.desk.insights.want_sections(False)
 
     def _list(self) -> SectionView | None:
         """The section that lists items."""
