@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import json
 import math
@@ -109,10 +110,12 @@ def study_view(
     said: str = "I am here.",
     loss: float = 0.06,
     seed: int = 5,
+    ai_slope: float = 1.0,
 ) -> StudyView:
     """A rated study of 30 prompts; each rung is ``loss`` worse than the one above.
 
-    Every third prompt is common to the raters, and each rater rates one item a second time.
+    The AI sees ``ai_slope`` times people's differences. Every third prompt is common to the
+    raters, and each rater rates one item a second time.
     """
     draw = random.Random(seed)
     candidates = tuple(
@@ -129,7 +132,10 @@ def study_view(
     )
     true = {one.sha256: 0.7 - loss * place for place, one in enumerate(candidates)}
     responses = [response(one, prompt, said) for prompt in prompts for one in candidates]
-    ai = {one.id: true[one.candidate] + draw.gauss(0.2, 0.08) for one in responses}
+    ai = {
+        one.id: 0.7 + ai_slope * (true[one.candidate] - 0.7) + draw.gauss(0.2, 0.08)
+        for one in responses
+    }
     rated: list[RatedItem] = []
 
     def score(sha: str) -> int:
@@ -193,6 +199,7 @@ VIEWS = {
     "two raters": {},
     "a clear winner": {"loss": 0.25, "names": PLAIN_NAMES[:2], "items": 120},
     "all the same": {"loss": 0.0, "names": PLAIN_NAMES[:3], "items": 120},
+    "in dispute": {"loss": 0.25, "names": PLAIN_NAMES[:2], "items": 120, "ai_slope": -1.0},
 }
 
 
@@ -255,7 +262,7 @@ def test_the_views_reach_all_that_they_are_meant_to_reach() -> None:
     for settings in VIEWS.values():
         report = report_of(study_view(**settings))  # type: ignore[arg-type]
         kinds.add(report["final_rankings"]["verdict"]["kind"])
-    assert kinds == {None, "inconclusive", "winner", "smallest_as_good"}
+    assert kinds == {None, "inconclusive", "winner", "smallest_as_good", "in_dispute"}
 
 
 BROKEN: dict[str, tuple[str, Any]] = {
@@ -335,7 +342,7 @@ def test_the_report_holds_what_a_repeat_needs(rated_view: StudyView) -> None:
     execution = report_of(rated_view)["pass2_execution"]
     provenance = execution["provenance"]
     again = Config.model_validate(execution["config"])
-    assert provenance["config_sha256"] == config_sha256(again)
+    assert provenance["config_sha256"] == config_sha256(again) == fingerprint(execution["config"])
     assert provenance["prompts_sha256"] == prompts_sha256(rated_view.prompts)
     assert provenance["ratings_sha256"] == ratings_sha256(rated_view.rated)
     assert [one["sha256"] for one in provenance["candidates"]] == [
@@ -377,7 +384,9 @@ def test_comparisons_keep_repeats_apart(rated_view: StudyView) -> None:
     responses = [one for prompt in prompts for one in prompt["responses"]]
     counted = sum(len(one["ratings"]) for one in responses)
     assert counted == sum(len(item.ratings) for item in rated_view.counted_items)
-    assert sum(len(one["repeats"]) for one in responses) == 8
+    repeats = [again for one in responses for again in one["repeats"]]
+    assert len(repeats) == 8
+    assert {again["repeat_of"] for again in repeats} == {"ana-0", "ben-1"}
     assert all(one["ai_parts"] == {"similarity": one["ai_score"]} for one in responses)
 
 
@@ -680,8 +689,7 @@ def test_only_what_is_wanted_is_written(rated_view: StudyView, tmp_path: Path) -
             )
         }
     )
-    view = study_view(items=0)
-    object.__setattr__(view, "config", config)
+    view = dataclasses.replace(rated_view, config=config, memo={})
     written = write_reports(view, build_sections(view), (), tmp_path, html=False)
     assert (written.comparisons, written.html) == (None, None)
     assert len(list(tmp_path.iterdir())) == 2

@@ -98,6 +98,7 @@ def _ratings(view: StudyView, items: Sequence[RatedItem]) -> dict[str, list[dict
                 {
                     "rater": item.rater,
                     "item": item.id,
+                    "repeat_of": item.repeat_of,
                     "adaptive": item.adaptive,
                     "scores": {name.value: score for name, score in rating.scores.items()},
                     "score": human_score(rating.scores, view.criteria_weights),
