@@ -179,13 +179,26 @@ def quantize(
 def report(
     config: ConfigOption = Path(),
     html: Annotated[bool, typer.Option("--html", help="Also write the HTML page.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the report's JSON Schema and write nothing.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Reports again from what is stored."""
+    if schema:
+        from emojudge.report.schema import report_schema
+
+        result(report_schema(), True, [])
+        return
     from emojudge.cli_support import rewrite_report
 
     written = rewrite_report(load(config), html=html)
-    files = {"report": written.report, "comparisons": written.comparisons, "html": written.html}
+    files = {
+        "report": written.report,
+        "summary": written.summary,
+        "comparisons": written.comparisons,
+        "html": written.html,
+    }
     named = {name: str(file) for name, file in files.items() if file is not None}
     result(named, as_json, list(named.values()))
 

@@ -186,7 +186,7 @@ class HeadlessRun:
         written = write_report(self.study)
         for line in ranking_lines(self.study):
             _LOG.info("%s", line)
-        for file in (written.report, written.comparisons, written.html):
+        for file in (written.report, written.summary, written.comparisons, written.html):
             if file is not None:
                 _LOG.info("wrote %s", file)
         return written
