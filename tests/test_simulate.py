@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from emojudge.errors import UsageError
+from emojudge.cli import app
+from emojudge.errors import StoreError, UsageError
 from emojudge.ranking.decision import Kind, decide
 from emojudge.ranking.effects import effects_of
 from emojudge.ranking.forecast import forecast, spread_of
@@ -17,9 +19,11 @@ from emojudge.ranking.simulate.acceptance import (
     PUBLISHED_STUDIES,
     Acceptance,
     Figure,
+    Measurement,
     all_measurements,
     forecast_kept,
     measure,
+    power,
     short_measurements,
     widened,
 )
@@ -224,3 +228,37 @@ def test_a_planted_view_holds_whole_scores_and_is_the_same_for_the_same_seed() -
     scores = {score for item in view.rated for one in item.ratings for score in one.scores.values()}
     assert scores <= {1, 2, 3, 4, 5}
     assert len({item.rater for item in view.rated}) == 2
+
+
+# The command
+
+
+def test_acceptance_prints_every_figure_and_fails_when_one_is_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def only(bound: float) -> list[Measurement]:
+        return [power(2, {0.5: bound})]
+
+    for bound, status in ((400, 0), (21, 1)):
+        monkeypatch.setattr("emojudge.simulate_command.all_measurements", lambda b=bound: only(b))
+        done = CliRunner().invoke(app, ["simulate", "--acceptance", "--studies", "4", "--json"])
+        assert done.exit_code == status
+        found = json.loads(done.stdout)
+        assert found["studies"] == 4
+        assert found["reached"] is (status == 0)
+        assert found["figures"][0]["high"] == bound
+
+
+def test_the_command_answers_and_draws(tmp_path: Path) -> None:
+    plot = tmp_path / "plot.svg"
+    arguments = ["simulate", "--strengths", "0.6,0.4", "--prompts", "12", "--raters", "1"]
+    done = CliRunner().invoke(app, [*arguments, "--studies", "3", "--plot", str(plot)])
+    assert done.exit_code == 0
+    assert "2 candidates of true final score 0.600, 0.400" in done.stdout
+    assert plot.exists()
+    nowhere = CliRunner().invoke(
+        app, [*arguments, "--studies", "1", "--plot", str(tmp_path / "no" / "plot.svg")]
+    )
+    assert isinstance(nowhere.exception, StoreError)
+    wrong = CliRunner().invoke(app, ["simulate", "--strengths", "0.6,warm"])
+    assert isinstance(wrong.exception, UsageError)
