@@ -72,8 +72,9 @@ class RaterSession:
 
     @property
     def total(self) -> int:
-        """Items this rater can rate in all."""
-        return len(self.study.discovery.prompts)
+        """Items this rater will see in all, planned repeats among them: nothing may tell them."""
+        prompts = len(self.study.discovery.prompts)
+        return prompts + repeats_due(prompts, self.study.config.human_judging.repeat_share)
 
     @property
     def prompt(self) -> Prompt:

@@ -31,7 +31,13 @@ from emojudge.ranking.coefficients import (
     weighted_kappa,
 )
 from emojudge.ranking.normal_equations import Floats
-from emojudge.ranking.scored import Scored, ScoredItem, group_levels, scored_study
+from emojudge.ranking.scored import (
+    MOST_CANDIDATES,
+    Scored,
+    ScoredItem,
+    group_levels,
+    scored_study,
+)
 from emojudge.view import StudyView
 
 _CHANCE = 0.5
@@ -172,9 +178,14 @@ def _rater_line(view: StudyView, scored: Scored, rater: str) -> RaterLine:
 
 
 def criterion_levels(view: StudyView) -> Floats:
-    """People's level of each candidate on each criterion (K × 4), 0 to 1; NaN: not rated."""
+    """People's level of each candidate on each criterion (K × 4), 0 to 1.
+
+    NaN where nobody rated, and for more candidates than are compared.
+    """
     scored = scored_study(view)
     levels = np.full((scored.count, len(Criterion)), np.nan)
+    if scored.count > MOST_CANDIDATES:
+        return levels
     for place in range(len(Criterion)):
         own = [_only(item, place) for item in scored.items]
         sums = scored.equations(own)

@@ -12,7 +12,7 @@ from emojudge.ranking.evidence import ALPHA, MIN_PROMPTS, PRIOR_SD
 from emojudge.ranking.people import PairwiseStrengths, criterion_levels, pairwise_strengths
 from emojudge.ranking.robustness import EffectiveWeights
 from emojudge.ranking.standing import CandidateScore, Difference, Standing, standing_of
-from emojudge.ranking.verdict import conclude, score_text
+from emojudge.ranking.verdict import conclude, evidence_text, score_text
 from emojudge.sections import (
     SCALE_WIDTH,
     Bar,
@@ -173,7 +173,11 @@ _Cells = Callable[[CandidateScore], Cell]
 def _against(
     name: str, difference: Callable[[CandidateScore], Difference | None]
 ) -> list[tuple[Column, _Cells]]:
-    """A difference and its deciding interval."""
+    """A difference, its deciding interval, and the evidence against there being none."""
+
+    def evidence(score: CandidateScore) -> Cell:
+        found = difference(score)
+        return None if found is None else evidence_text(found.evidence)
 
     def estimate(score: CandidateScore) -> Cell:
         found = difference(score)
@@ -185,6 +189,7 @@ def _against(
             Column("deciding interval", Voice.DIM, signed=True),
             lambda score: _deciding(difference(score)),
         ),
+        (Column("E", Voice.DIM), evidence),
     ]
 
 

@@ -172,9 +172,10 @@ def _ranked(view: StudyView) -> _Ranked:
     scored = scored_study(view)
     weight = view.config.judging_config.ai_judge_weight
     evidence = None
-    if 2 <= scored.count <= MOST_CANDIDATES:
+    comparable = scored.count <= MOST_CANDIDATES
+    if comparable and scored.count >= 2:
         evidence = scored.evidence(scored.people, weight)
-    flat = weight < 1 and _flat(scored)
+    flat = weight < 1 and comparable and _flat(scored)
     decision = decide(evidence, scored.rules) if evidence is not None and not flat else None
     scores = _scores(scored, evidence.final if evidence else None, decision)
     ranked = view.memo["ranked"] = _Ranked(tuple(scores), evidence, decision, flat)

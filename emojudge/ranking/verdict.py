@@ -40,8 +40,9 @@ def interval_text(interval: tuple[float, float]) -> str:
     return f"[{score_text(low)}, {score_text(high)}]"
 
 
-def _evidence_text(value: float) -> str:
-    return "over a million" if value >= 1e6 else f"{value:.3g}"
+def evidence_text(value: float) -> str:
+    """Three digits; beyond a million the number says no more."""
+    return "> 10⁶" if value >= 1e6 else f"{value:.3g}"
 
 
 def _behind(name: str, difference: Difference | None) -> str:
@@ -50,7 +51,7 @@ def _behind(name: str, difference: Difference | None) -> str:
     return (
         f"{name}: {score_text(difference.estimate)}, deciding interval "
         f"{interval_text(difference.deciding)}, fixed-n {interval_text(difference.fixed)}, "
-        f"E {_evidence_text(difference.evidence)} from {counted(difference.prompts, 'prompt')}"
+        f"E {evidence_text(difference.evidence)} from {counted(difference.prompts, 'prompt')}"
     )
 
 

@@ -71,7 +71,7 @@ class RateScreen(StudyScreen):
         if session is None or not self.desk.study.discovered:
             self.top.parts = (("study", self.desk.study.config.name), ("rater", self.desk.rater))
             return
-        done = sum(one.repeat_of is None for one in session.rated())
+        done = len(session.rated())
         self.top.parts = (
             ("study", self.desk.study.config.name),
             ("rater", self.desk.rater),
