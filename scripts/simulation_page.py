@@ -22,7 +22,7 @@ from emojudge.simulate_command import run_simulation
 
 _DOCS = Path(__file__).parent.parent / "docs"
 _PICTURES = _DOCS / "pictures"
-_STUDIES = 500
+_STUDIES = 200
 _QUESTIONS = (
     (
         "simulated-equal",

@@ -336,3 +336,16 @@ def test_a_long_chain_is_solved_exactly() -> None:
     ]
     found = of_votes(*votes)
     assert found.scores[:-1] / found.scores[1:] == pytest.approx([1.5] * 59)
+
+
+def test_a_long_chain_of_names_settles() -> None:
+    """Each beats the next in five votes of six: neighbours stand five to one."""
+    left, right, outcome = [], [], []
+    for number in range(30):
+        for won in (1.0, 1.0, 1.0, 1.0, 1.0, 0.0):
+            left.append(f"name-{number:02}")
+            right.append(f"name-{number + 1:02}")
+            outcome.append(won)
+    found = strengths(left, right, outcome)
+    ratios = found.scores[:-1] / found.scores[1:]
+    assert ratios == pytest.approx(np.full(30, 5.0), rel=1e-4)

@@ -228,3 +228,35 @@ def test_the_minimum_of_confidence_is_the_configs() -> None:
     )
     assert gates_of(view, 0)["confidence"][0] is GateStatus.PASS
     assert gates_of(strict, 0)["confidence"][0] is GateStatus.FAIL
+
+
+def test_a_candidate_found_after_the_verdict_waits_for_the_next_one() -> None:
+    view = planted((0.6, 0.6, 0.45))
+    standing = standing_of(view)
+    file = view.candidates[1].files[0].model_copy(update={"sha256": "0" * 64})
+    newer = view.candidates[1].model_copy(update={"files": (file,)})
+    gates = judgement_gates(view, newer, standing)
+    assert {gate.reason for gate in gates if gate.name == "verdict"} == {"being computed"}
+
+
+async def test_a_failed_computation_is_told_once_and_rating_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def broken(view: StudyView, *, sections: bool = True) -> None:
+        calls.append(sections)
+        raise ArithmeticError("made to fail")
+
+    monkeypatch.setattr("emojudge.pipeline.insights.whole_insight", broken)
+    app = app_on(Study((await judged_study(tmp_path)).loaded), "rate")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await computed(pilot, app)
+        problem = app.desk.study.state.status.problem
+        assert problem is not None
+        assert "made to fail" in problem
+        app.desk.study.state.say("something else changed")
+        await pilot.pause(0.2)
+        assert len(calls) <= app.desk.study.state.status.data_version + 1
+        await until(pilot, lambda: "believability" in screen_text(app))
+    app.desk.study.close()

@@ -10,6 +10,7 @@ import pytest
 from emojudge.config import Config, JudgingConfig
 from emojudge.domain import Criterion
 from emojudge.ranking.decision import Evidence, Kind, Rules, decide
+from emojudge.ranking.decision import evidence_of as evidence_of_parts
 from emojudge.ranking.effects import combined, effects_of
 from emojudge.ranking.normal_equations import NormalEquations
 from emojudge.ranking.robustness import confidence, effective_weights, holding_weights
@@ -312,3 +313,40 @@ def test_a_winner_comes_before_the_ladder() -> None:
     rules = Rules(0, (1, 2), 0.075, 10)
     found = decide(evidence_of(rows((0.5, 0.5, 0.9), 0.05), rows((0.5, 0.5, 0.9), 0.05)), rules)
     assert (found.kind, found.recommended, found.passed) == (Kind.WINNER, 2, (1, 2))
+
+
+def test_an_unrated_candidate_hides_no_dispute() -> None:
+    """What the AI alone thinks of a candidate puts it neither first nor second."""
+    rules = Rules(0, (1, 2), 0.075, 10)
+    with_people = rows((0.9, 0.1), 0.05)
+    sums = NormalEquations(3, 40)
+    for prompt, row in enumerate(with_people):
+        sums.add(prompt, np.array([0, 1]), np.array(row))
+    judged = NormalEquations(3, 40)
+    for prompt, row in enumerate(rows((0.3, 0.7, 2.0), 0.05)):
+        judged.add(prompt, np.arange(3), np.array(row))
+    evidence = evidence_of_parts(effects_of(judged), effects_of(sums), sums.scored, 0.4)
+    assert evidence is not None
+    found = decide(evidence, rules)
+    assert found.kind is Kind.DISPUTE
+    assert {found.leader, found.runner_up} == {0, 1}
+
+
+def test_skipped_items_and_unfinished_judging_have_sentences_of_their_own() -> None:
+    view = study([0.6, 0.5], items=10)
+    skipped = tuple(
+        item.model_copy(update={"ratings": (), "skipped": "tired"}) for item in view.rated
+    )
+    _, verdict = said(dataclasses.replace(view, rated=skipped, memo={}))
+    assert verdict.sentence.startswith("Every item so far was skipped.")
+    first = view.candidates[0].sha256
+    half = {one.id: view.ai_scores[one.id] for one in view.responses if one.candidate == first}
+    _, verdict = said(dataclasses.replace(view, ai_scores=half, memo={}))
+    assert verdict.sentence == "The AI has judged no two candidates on the same prompt yet."
+
+
+def test_intervals_stay_open_below_eight_prompts() -> None:
+    standing = standing_of(study([0.7, 0.5], items=5))
+    open_ends = [one.to_leader for one in standing.scores if one.to_leader is not None]
+    assert open_ends
+    assert all(np.isinf(one.deciding[0]) and one.evidence == 1.0 for one in open_ends)

@@ -59,7 +59,11 @@ def judgement_gates(
     if standing is None:
         waiting = Gate(name="verdict", status=GateStatus.UNKNOWN, reason="being computed")
         return waiting, degradation
-    own = next(one for one in standing.scores if one.candidate.sha256 == candidate.sha256)
+    same = [one for one in standing.scores if one.candidate.sha256 == candidate.sha256]
+    if not same:
+        # Candidates were looked for again, and what is computed is of those before.
+        return judgement_gates(view, candidate, None)
+    own = same[0]
     wanted = view.config.judging_config.minimum_human_samples
     rated = Gate(
         name="ratings",
@@ -83,12 +87,16 @@ def _verdict_gate(standing: Standing, own: CandidateScore) -> Gate:
     if decision.kind is Kind.WINNER and decision.leader == own.number:
         return gate(GateStatus.PASS, "better than every rival")
     if own.number in decision.passed:
-        return gate(GateStatus.PASS, f"as good as {base}")
+        worse = decision.kind is Kind.WINNER
+        though = f", though {standing.score_of(decision.leader).label} is better" if worse else ""
+        return gate(GateStatus.PASS, f"as good as {base}{though}")
     if decision.kind is Kind.WINNER:
         best = standing.score_of(decision.leader).label
         return gate(GateStatus.FAIL, f"{best} is better than every rival")
-    if own is baseline and decision.kind is Kind.AS_GOOD:
-        return gate(GateStatus.PASS, "it is the baseline, and smaller ones are as good")
+    if own is baseline:
+        if decision.kind is Kind.AS_GOOD:
+            return gate(GateStatus.PASS, "it is the baseline, and smaller ones are as good")
+        return gate(GateStatus.UNKNOWN, "it is the baseline, and nothing is decided yet")
     return gate(GateStatus.UNKNOWN, f"not shown to be as good as {base}")
 
 
@@ -97,7 +105,7 @@ def _confidence_gate(view: StudyView, standing: Standing) -> Gate:
     if sure is None:
         status, reason = GateStatus.UNKNOWN, "needs AI and people"
     elif sure >= wanted:
-        status, reason = GateStatus.PASS, f"{sure:.2f}, at least {wanted:g}"
+        status, reason = GateStatus.PASS, f"{sure:.3f}, at least {wanted:g}"
     else:
-        status, reason = GateStatus.FAIL, f"{sure:.2f}, below {wanted:g}"
+        status, reason = GateStatus.FAIL, f"{sure:.3f}, below {wanted:g}"
     return Gate(name="confidence", status=status, reason=reason)

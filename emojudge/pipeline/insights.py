@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from emojudge.ranking.verdict import Verdict, conclude
 from emojudge.sections import Section
 from emojudge.view import StudyView
 
+_LOG = logging.getLogger(__name__)
 _REST = 2.0
 _MOST_REST = 5.0
 
@@ -50,13 +52,14 @@ class Insights:
         self._rater = rater
         self._task: asyncio.Task[None] | None = None
         self._sections_wanted = False
+        self._failed_version = -1
         self._unsubscribe: Callable[[], None] | None = None
 
     @property
     def current(self) -> bool:
         """Whether everything that is wanted was computed from the present data."""
         latest, version = self.latest, self._study.state.status.data_version
-        if not self._study.discovered:
+        if not self._study.discovered or self._failed_version == version:
             return True
         if latest is None or latest.version != version or latest.standing is None:
             return False
@@ -80,6 +83,19 @@ class Insights:
 
     async def _work(self) -> None:
         while not self.current:
+            version = self._study.state.status.data_version
+            try:
+                await self._compute()
+            except Exception as problem:  # noqa: BLE001  # whatever it is, rating must go on
+                self._failed_version = version
+                _LOG.error("working out the results failed", exc_info=problem)
+                self._study.state.report_problem(
+                    f"The results could not be worked out ({problem}); pass2_execution.log has "
+                    "the details. Ratings are stored all the same."
+                )
+
+    async def _compute(self) -> None:
+        if self._study.discovered:
             began = time.monotonic()
             version, view = self._study.state.status.data_version, self._study.view()
             agreement = await asyncio.to_thread(quick_insight, view, self._rater)
@@ -107,7 +123,7 @@ class Insights:
         self._study.state.insight_changed()
 
     async def close(self) -> None:
-        """Stop; a computation in its thread is waited for."""
+        """Stop following; a computation under way ends by itself, and nobody waits for it."""
         if self._unsubscribe is not None:
             self._unsubscribe()
         if self._task is not None:

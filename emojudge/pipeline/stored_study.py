@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emojudge.config_file import LoadedConfig
@@ -40,6 +41,18 @@ class _JudgedPrompt:
     judgements: tuple[Judgement, ...]
 
 
+@dataclass(frozen=True)
+class _Scored:
+    """What follows from responses and judgements alone; kept, because ratings change none of it."""
+
+    prompts: tuple[_JudgedPrompt, ...]
+    responses: tuple[Response, ...]
+    response_ids: frozenset[str]
+    judgements: tuple[Judgement, ...]
+    part_scores: Mapping[str, Mapping[str, float]]
+    ai_scores: Mapping[str, float]
+
+
 class StoredStudy:
     """A study as it can be read. Views are kept per prompt, because most prompts do not change."""
 
@@ -54,6 +67,7 @@ class StoredStudy:
         self._view: tuple[int, StudyView] | None = None
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         self._judged: dict[str, _JudgedPrompt] = {}
+        self._scored: _Scored | None = None
 
     def follow(self) -> None:
         """Take in what other processes stored."""
@@ -188,7 +202,7 @@ class StoredStudy:
         }
         return tuple(one for one in self.store.all(FAILURES) if one.id in wanted)
 
-    def _ratings_that_count(self, responses: set[str]) -> tuple[tuple[RatedItem, ...], int]:
+    def _ratings_that_count(self, responses: frozenset[str]) -> tuple[tuple[RatedItem, ...], int]:
         """Items rated on present responses, and how many were rated on others only.
 
         Ratings of a candidate that is not compared any more are dropped from their item.
@@ -204,31 +218,43 @@ class StoredStudy:
                 left_out += 1
         return tuple(counted), left_out
 
+    def _score(self, judged: tuple[_JudgedPrompt, ...]) -> _Scored:
+        judgements = tuple(judgement for one in judged for judgement in one.judgements)
+        responses = tuple(response for one in judged for response in one.responses)
+        parts = {judge.part: judge.scores(judgements) for judge in self.judges}
+        return _Scored(
+            prompts=judged,
+            responses=responses,
+            response_ids=frozenset(response.id for response in responses),
+            judgements=judgements,
+            part_scores=parts,
+            ai_scores=combine_scores(parts, self.config.ai_scoring),
+        )
+
     def view(self) -> StudyView:
         """Everything stored that counts under the present config."""
         version = self.state.status.data_version
         if self._view is not None and self._view[0] == version:
             return self._view[1]
         discovery = self.discovery
-        judged = [self._judged_prompt(prompt) for prompt in discovery.prompts]
-        judgements = tuple(judgement for one in judged for judgement in one.judgements)
-        counted, left_out = self._ratings_that_count(
-            {response.id for one in judged for response in one.responses}
-        )
-        parts = {judge.part: judge.scores(judgements) for judge in self.judges}
+        judged = tuple(self._judged_prompt(prompt) for prompt in discovery.prompts)
+        if self._scored is None or self._scored.prompts != judged:
+            self._scored = self._score(judged)
+        scored = self._scored
+        counted, left_out = self._ratings_that_count(scored.response_ids)
         view = StudyView(
             config=self.config,
             seed=self.seed,
             candidates=discovery.candidates,
             unusable=discovery.unusable,
             prompts=discovery.prompts,
-            responses=tuple(response for one in judged for response in one.responses),
+            responses=scored.responses,
             failures=self._failures(),
-            judgements=judgements,
+            judgements=scored.judgements,
             rated=counted,
             left_out_items=left_out,
-            ai_scores=combine_scores(parts, self.config.ai_scoring),
-            part_scores=parts,
+            ai_scores=scored.ai_scores,
+            part_scores=scored.part_scores,
             damage=tuple(str(one) for one in self.store.damage),
         )
         self._view = (version, view)

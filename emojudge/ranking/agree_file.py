@@ -198,10 +198,10 @@ def chosen_level(text: str) -> Level:
 
 
 def _counts_categories(values: Floats, level: Level) -> bool:
-    """Whether κ and AC2 apply: few distinct values, and whole ones on an interval scale."""
+    """Whether κ and AC2 apply: few distinct values, and whole ones unless they are labels."""
     known = np.unique(values[~np.isnan(values)])
     whole = bool(np.all(known == np.rint(known)))
-    return known.size <= of.MOST_CATEGORIES and (whole or level != "interval")
+    return known.size <= of.MOST_CATEGORIES and (whole or level == "nominal")
 
 
 class _Figures:

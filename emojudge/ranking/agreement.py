@@ -224,10 +224,16 @@ def same_order_twice(scored: Scored, counts: Counts = lambda one, other: True) -
     by_prompt: dict[tuple[int, frozenset[str]], list[ScoredItem]] = defaultdict(list)
     again = scored.scored(scored.view.repeats)
     for item in [*scored.items, *again]:
+        if item.item.adaptive:
+            continue
         by_prompt[item.prompt, frozenset(item.responses)].append(item)
     agreed, prompts = [], []
     for (prompt, _), shown in by_prompt.items():
         for one, other in combinations(shown, 2):
+            again_of_own = {one.item.repeat_of, other.item.repeat_of} & {one.item.id, other.item.id}
+            first_ones = one.item.repeat_of is None and other.item.repeat_of is None
+            if not (first_ones or again_of_own):
+                continue
             if not counts(one.item.rater, other.item.rater):
                 continue
             place = [other.responses.index(response) for response in one.responses]

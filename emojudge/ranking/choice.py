@@ -43,23 +43,26 @@ def balanced(
 
 def adaptive(
     evidence: Evidence | None, rules: Rules, shown: Shown, panes: int, draw: random.Random
-) -> list[int]:
+) -> tuple[list[int], bool]:
     """The candidates whose comparison decides, as far as is known; prompts are never chosen by it.
 
     Everything is shown in balance until each candidate has the items that a verdict asks for. Then
     an item shows what the nearer verdict still needs: the leader beside the rivals it has not yet
     been shown to beat, or the baseline beside the next rungs. It may show fewer than ``panes``.
+    Says too whether it departed from balance.
     """
     count = len(shown.candidates)
     if count <= panes or evidence is None:
-        return balanced(shown, panes, draw)
+        return balanced(shown, panes, draw), False
     short = [one for one in range(count) if shown.candidates[one] < rules.minimum_items]
     if short:
-        return balanced(shown, panes, draw)
+        return balanced(shown, panes, draw), False
     winner, winner_needs = _for_a_winner(evidence, panes, draw)
     ladder, ladder_needs = _for_the_ladder(evidence, rules, panes)
     chosen = ladder if ladder_needs < winner_needs else winner
-    return chosen if len(chosen) >= 2 else balanced(shown, panes, draw)
+    if len(chosen) < 2:
+        return balanced(shown, panes, draw), False
+    return chosen, True
 
 
 def _for_a_winner(evidence: Evidence, panes: int, draw: random.Random) -> tuple[list[int], float]:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from emojudge.ranking.effects import Effects
+from emojudge.ranking.effects import Effects, combined
 from emojudge.ranking.evidence import DECISIVE, MIN_PROMPTS, deciding_radius, log_evidence
 from emojudge.ranking.normal_equations import Ints
 
@@ -56,6 +56,23 @@ class Evidence:
     rated: Ints | None
 
 
+def evidence_of(
+    ai: Effects | None, people: Effects | None, rated: Ints, ai_weight: float
+) -> Evidence | None:
+    """Both parts by weight, those of weight 0 left out. None while one that counts is missing.
+
+    ``rated`` (K) counts the rated items of each candidate.
+    """
+    counting = [
+        (weight, part) for weight, part in ((ai_weight, ai), (1 - ai_weight, people)) if weight > 0
+    ]
+    parts = [(weight, part) for weight, part in counting if part is not None]
+    if len(parts) < len(counting):
+        return None
+    of_people, of_ai = people if ai_weight < 1 else None, ai if ai_weight > 0 else None
+    return Evidence(combined(parts), of_people, of_ai, rated if ai_weight < 1 else None)
+
+
 @dataclass(frozen=True)
 class Decision:
     """One of four verdicts. ``passed`` are the rungs shown to be as good, from the largest down.
@@ -75,7 +92,7 @@ class Decision:
 def decide(evidence: Evidence, rules: Rules) -> Decision:
     """The first of the four verdicts that holds."""
     final = evidence.final
-    order = np.argsort(-final.values, kind="stable")
+    order = _comparable(evidence, rules)
     leader = int(order[0])
     runner_up = int(order[1]) if len(order) > 1 else None
     enough = _enough(evidence, rules)
@@ -90,6 +107,21 @@ def decide(evidence: Evidence, rules: Rules) -> Decision:
     if kind is Kind.INCONCLUSIVE and passed:
         kind, recommended = Kind.AS_GOOD, passed[-1]
     return Decision(kind, leader, runner_up, recommended, passed, stopped_at)
+
+
+def _comparable(evidence: Evidence, rules: Rules) -> Ints:
+    """Candidates that were rated and met the baseline, best first; all if nobody was rated.
+
+    Effects of different groups have no common level, and an unrated candidate's is the AI's alone.
+    """
+    final = evidence.final
+    order = np.argsort(-final.values, kind="stable")
+    rated = order if evidence.rated is None else order[evidence.rated[order] > 0]
+    if not len(rated):
+        return order
+    anchor = rules.baseline if rules.baseline in rated else int(rated[0])
+    chosen: Ints = rated[final.groups[rated] == final.groups[anchor]]
+    return chosen
 
 
 def _enough(evidence: Evidence, rules: Rules) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -2,8 +2,9 @@
 
 ``variance`` is the jackknife variance V, ``degrees`` ν = G − 1. All functions take arrays and
 broadcast. The mixture over a normal prior of standard deviation τ makes the evidence valid at any
-stopping time: a difference of zero reaches E ≥ 1/α with probability at most α, however often one
-looks (Howard, Ramdas, McAuliffe and Sekhon 2021; Wang and Ramdas 2023 for the t mixture).
+stopping time where V is known (Howard, Ramdas, McAuliffe and Sekhon 2021). Here V is estimated, in
+A too; that a difference of zero then reaches E ≥ 1/α in at most a share α of studies, from
+``MIN_PROMPTS`` prompts on, is shown by simulation (docs/simulation.md).
 """
 
 from __future__ import annotations

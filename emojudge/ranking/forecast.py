@@ -28,6 +28,7 @@ _USUAL_WEIGHT = 40.0
 _GROWTH = 1.3
 _FIRST_LOOK = 2
 _FAR = 4000
+_MOST_NUMBERS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Forecast:
 
     ``share`` is the share of continuations that end with all ``remaining`` items rated;
     ``on_new_prompts`` is the number that would do if each came with a prompt of its own, None
-    where even ``_FAR`` would not.
+    where even thousands would not.
     """
 
     items: int | None
@@ -263,5 +264,6 @@ def forecast(
     on_new_prompts = None
     if items is None:
         known = len(sums.items)
-        on_new_prompts, _ = ahead(range(known, known + _FAR), known + _FAR)
+        far = min(_FAR, _MOST_NUMBERS // (CONTINUATIONS * len(people.values)))
+        on_new_prompts, _ = ahead(range(known, known + far), known + far)
     return Forecast(items, share, len(visits), on_new_prompts)

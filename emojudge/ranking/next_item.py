@@ -19,9 +19,10 @@ FIRST_REPEAT_AFTER = 20
 MANY_ITEMS = 60
 REPEATS_AT_MANY = 10
 _REPEAT_DISTANCE = 12
+_BETWEEN_REPEATS = 3
 
-Pick = Callable[[Shown, int, random.Random], list[int]]
-"""Chooses candidates by index from what was shown; see :mod:`emojudge.ranking.choice`."""
+Pick = Callable[[Shown, int, random.Random], tuple[list[int], bool]]
+"""Chooses candidates by index from what was shown, and says whether by what is known of them."""
 
 
 def common_prompts(seed: int, prompt_ids: Sequence[str]) -> list[str]:
@@ -134,9 +135,13 @@ def draw_item(
         like = _same_for_all(prompt_id, pool, shown_to_all, response_ids)
     if like is not None:
         chosen, sample = list(like.panes), like.sample
+        chosen_by_results = like.adaptive
     else:
         shown = _shown(pool, shown_to_all)
-        indices = (pick or balanced)(shown, panes, draw.random("item"))
+        rng = draw.random("item")
+        indices, chosen_by_results = (
+            pick(shown, panes, rng) if pick is not None else (balanced(shown, panes, rng), False)
+        )
         chosen = [pool[index] for index in indices]
         start = random.Random(f"sample:{draw.seed}:{draw.rater}").randrange(samples)
         sample = (start + draw.number - 1) % samples
@@ -145,7 +150,7 @@ def draw_item(
         prompt_id,
         sample,
         [(sha, response_ids[(sha, sample)]) for sha in placed],
-        adaptive=like.adaptive if like is not None else pick is not None,
+        adaptive=chosen_by_results,
     )
 
 
@@ -189,9 +194,13 @@ def _place(chosen: Sequence[str], own: Sequence[Item], draw: random.Random) -> l
 def draw_repeat(draw: Draw, own: Sequence[Item], rated: set[str]) -> Item | None:
     """An earlier item of this rater under other letters, some while after it was first shown.
 
-    ``rated`` are ids of submitted items. None when every old enough item came back already.
+    ``rated`` are ids of submitted items. None when every old enough item came back already, or one
+    came back just before: many at once would be noticed.
     """
     again = {item.repeat_of for item in own}
+    recent = [item for item in own if item.number >= draw.number - _BETWEEN_REPEATS]
+    if any(item.repeat_of is not None for item in recent):
+        return None
     old = [
         item
         for item in own

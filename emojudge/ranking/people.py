@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from emojudge.domain import Criterion
-from emojudge.errors import UsageError
+from emojudge.errors import EmojudgeError
 from emojudge.ranking.agreement import (
     CEILING_PAIRS,
     Estimate,
@@ -233,7 +233,7 @@ def pairwise_strengths(view: StudyView) -> PairwiseStrengths:
         return PairwiseStrengths(None, "no pair is rated yet", 0)
     try:
         return PairwiseStrengths(strengths(left, right, outcome), "", len(outcome))
-    except UsageError as problem:
+    except EmojudgeError as problem:
         return PairwiseStrengths(None, str(problem), len(outcome))
 
 

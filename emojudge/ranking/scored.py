@@ -12,8 +12,8 @@ import numpy as np
 
 from emojudge.domain import Criterion, RatedItem
 from emojudge.ranking.choice import Shown, adaptive
-from emojudge.ranking.decision import Evidence, Rules
-from emojudge.ranking.effects import Effects, combined, effects_of
+from emojudge.ranking.decision import Evidence, Rules, evidence_of
+from emojudge.ranking.effects import Effects, effects_of
 from emojudge.ranking.next_item import Pick
 from emojudge.ranking.normal_equations import Floats, Ints, NormalEquations
 from emojudge.view import StudyView
@@ -169,17 +169,7 @@ class Scored:
 
     def evidence(self, sums: NormalEquations, ai_weight: float) -> Evidence | None:
         """What a decision rests on with this weight; None while a part that counts is missing."""
-        people = self.people_effects(sums) if ai_weight < 1 else None
-        ai = self.ai_effects if ai_weight > 0 else None
-        if (people is None and ai_weight < 1) or (ai is None and ai_weight > 0):
-            return None
-        parts = [
-            (weight, part)
-            for weight, part in ((ai_weight, ai), (1 - ai_weight, people))
-            if part is not None
-        ]
-        rated = sums.scored if people is not None else None
-        return Evidence(combined(parts), people, ai, rated)
+        return evidence_of(self.ai_effects, self.people_effects(sums), sums.scored, ai_weight)
 
 
 def _quotient(sums: Floats, counts: Floats) -> Floats:
@@ -222,10 +212,11 @@ def adaptive_pick(view: StudyView) -> Pick:
     order = sorted(range(scored.count), key=lambda one: view.candidates[one].sha256)
     place = {number: index for index, number in enumerate(order)}
 
-    def pick(shown: Shown, panes: int, draw: random.Random) -> list[int]:
+    def pick(shown: Shown, panes: int, draw: random.Random) -> tuple[list[int], bool]:
         own = Shown(len(order))
         own.candidates[order] = shown.candidates
         own.pairs[np.ix_(order, order)] = shown.pairs
-        return [place[one] for one in adaptive(evidence, scored.rules, own, panes, draw)]
+        chosen, by_results = adaptive(evidence, scored.rules, own, panes, draw)
+        return [place[one] for one in chosen], by_results
 
     return pick

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from emojudge.domain import Criterion
+from emojudge.ranking.decision import Kind
 from emojudge.ranking.evidence import ALPHA, MIN_PROMPTS, PRIOR_SD
 from emojudge.ranking.people import PairwiseStrengths, criterion_levels, pairwise_strengths
 from emojudge.ranking.robustness import EffectiveWeights
 from emojudge.ranking.standing import CandidateScore, Difference, Standing, standing_of
-from emojudge.ranking.verdict import conclude, evidence_text, score_text
+from emojudge.ranking.verdict import Verdict, conclude, evidence_text, score_text
 from emojudge.sections import (
     SCALE_WIDTH,
     Bar,
@@ -58,7 +59,7 @@ def _facts(view: StudyView, standing: Standing) -> str:
     """One line: confidence, raters, items, weights."""
     parts = []
     if standing.confidence is not None:
-        parts.append(f"confidence {score_text(standing.confidence)[:3]}")
+        parts.append(f"confidence {score_text(standing.confidence)}")
     if standing.raters:
         parts.append(counted(len(standing.raters), "rater"))
         parts.append(counted(len(view.counted_items), "item"))
@@ -73,8 +74,16 @@ def _resting(standing: Standing) -> list[Sentence]:
     if not standing.rests_on:
         return []
     return [
-        Sentence(f"without {' or without '.join(standing.rests_on)} the verdict would be another")
+        Sentence(
+            f"without {' or without '.join(standing.rests_on)} there would be another verdict, or "
+            "none yet"
+        )
     ]
+
+
+def _numbers_behind(verdict: Verdict) -> tuple[str, ...]:
+    """Those that the ranking below does not show: a dispute is between AI and people alone."""
+    return verdict.behind if verdict.kind is Kind.DISPUTE else ()
 
 
 def verdict_section(view: StudyView) -> Section | None:
@@ -89,6 +98,7 @@ def verdict_section(view: StudyView) -> Section | None:
         Sentence(verdict.sentence, Voice.STRONG),
         Sentence(_facts(view, standing), Voice.DIM),
         *(Sentence(f"missing: {one}") for one in verdict.missing),
+        *(Sentence(one, Voice.DIM) for one in _numbers_behind(verdict)),
         *_resting(standing),
         *([Sentence(left_out, Voice.DIM)] if view.left_out_items else []),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
@@ -12,8 +13,9 @@ import numpy as np
 from emojudge.domain import Candidate
 from emojudge.ranking.decision import Decision, Evidence, decide
 from emojudge.ranking.effects import Effects
-from emojudge.ranking.evidence import deciding_radius, fixed_radius, log_evidence
+from emojudge.ranking.evidence import MIN_PROMPTS, deciding_radius, fixed_radius, log_evidence
 from emojudge.ranking.forecast import Forecast, forecast
+from emojudge.ranking.next_item import pane_count, prompt_order
 from emojudge.ranking.normal_equations import Floats
 from emojudge.ranking.robustness import (
     EffectiveWeights,
@@ -105,6 +107,10 @@ def differences(effects: Effects, one: int) -> list[Difference | None]:
     against, variance = effects.against(one)
     degrees = effects.prompts - 1
     fixed, deciding = fixed_radius(variance, degrees), deciding_radius(variance, degrees)
+    if effects.prompts < MIN_PROMPTS:
+        # On fewer prompts looking again and again is not shown to cost nothing.
+        deciding = np.full(deciding.shape, np.inf)
+        variance = np.full(variance.shape, np.inf)
     logs = np.minimum(log_evidence(against, variance, degrees), math.log(1e12))
     return [
         Difference(
@@ -235,10 +241,12 @@ def _visits(scored: Scored) -> list[int]:
     seen: dict[str, set[str]] = {}
     for item in scored.view.rated:
         seen.setdefault(item.rater, set()).add(item.prompt_id)
-    left = [
-        [number for prompt, number in scored.prompts.items() if prompt not in own]
-        for own in seen.values()
-    ]
+    ids = list(scored.prompts)
+    left = []
+    for rater, own in seen.items():
+        others = Counter(one for name, theirs in seen.items() if name != rater for one in theirs)
+        order = prompt_order(scored.view.seed, rater, ids, others)
+        left.append([scored.prompts[prompt] for prompt in order if prompt not in own])
     return [one for one in chain.from_iterable(zip_longest(*left)) if one is not None]
 
 
@@ -260,11 +268,8 @@ def _groups(scored: Scored, evidence: Evidence | None) -> tuple[tuple[str, ...],
 
 
 def _flat(scored: Scored) -> bool:
-    return bool(scored.items) and float(scored.people.squares.sum()) < 1e-12
-
-
-def _panes(view: StudyView) -> int:
-    return min(view.config.human_judging.panes or 4, len(view.candidates))
+    """Whether people's items compare candidates, and every item gives all the same score."""
+    return bool(scored.people.items.any()) and float(scored.people.squares.sum()) < 1e-12
 
 
 def _stand(view: StudyView) -> Standing:
@@ -286,7 +291,7 @@ def _stand(view: StudyView) -> Standing:
                 scored.rules,
                 _visits(scored),
                 ai_weight=weight,
-                panes=_panes(view),
+                panes=pane_count(view.config.human_judging.panes, scored.count),
                 seed=view.seed,
             )
         if decision.runner_up is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from emojudge.ranking.decision import Kind, side_shown
 from emojudge.ranking.evidence import DECISIVE, MIN_PROMPTS
 from emojudge.ranking.forecast import Forecast
-from emojudge.ranking.scored import MOST_CANDIDATES
+from emojudge.ranking.scored import MOST_CANDIDATES, scored_study
 from emojudge.ranking.standing import Difference, Standing, differences
 from emojudge.text import counted, human_bytes
 from emojudge.view import StudyView
@@ -69,6 +69,8 @@ def ahead_line(standing: Standing) -> str:
     decision = standing.decision
     if decision is None:
         return ""
+    if decision.kind is Kind.DISPUTE:
+        return "AI and people in dispute"
     if decision.kind is not Kind.INCONCLUSIVE:
         more = standing.ahead.items if standing.ahead is not None else None
         return "verdict reached" if more is None else f"verdict reached; about {more} to the next"
@@ -124,12 +126,19 @@ def _nothing_yet(
         return sentence, (), ("name the best in models_to_compare",)
     if judging.ai_judge_weight > 0 and all(score.ai is None for score in standing.scores):
         return "Nothing is judged yet.", (), ("run the AI judges on Candidates",)
+    if judging.ai_judge_weight > 0 and scored_study(view).ai_effects is None:
+        sentence = "The AI has judged no two candidates on the same prompt yet."
+        return sentence, (), ("let the AI judges finish on Candidates",)
     if standing.flat:
         sentence = (
             "People gave every response of an item the same score: nothing tells the candidates "
             "apart."
         )
         return sentence, (), ("ratings that differ within an item",)
+    if view.counted_items:
+        sentence = "No rated item shows two of these candidates: nothing compares them."
+        return sentence, (), ("items on the present candidates",)
+    skipped = sum(one.skipped is not None for one in view.rated)
     order = (
         f" {best.label} leads by the AI score alone, which is no verdict."
         if best is not None and best.ai is not None
@@ -137,7 +146,7 @@ def _nothing_yet(
     )
     wanted = judging.minimum_human_samples
     return (
-        f"Nobody has rated yet.{order}",
+        f"{'Every item so far was skipped.' if skipped else 'Nobody has rated yet.'}{order}",
         (),
         (f"at least {counted(wanted, 'rated item')} of each candidate",),
     )

@@ -80,6 +80,8 @@ class RateScreen(StudyScreen):
         latest = self.desk.insights.latest
         if latest is not None:
             self._agreement.agreement = latest.agreement
+            again = sum(one.repeat_of is not None for one in session.rated())
+            self._agreement.shown_items = latest.agreement.items + again
             ahead = ahead_line(latest.standing) if latest.standing is not None else ""
             if ahead:
                 self.top.parts += (("", ahead),)

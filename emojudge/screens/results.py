@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from textual.containers import VerticalScroll
@@ -9,6 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from emojudge.actions import RESULTS
+from emojudge.errors import EmojudgeError
 from emojudge.pipeline.opened_item import open_item
 from emojudge.pipeline.reporting import write_report
 from emojudge.screens.base import StudyScreen
@@ -100,10 +102,16 @@ class ResultsScreen(StudyScreen):
     def action_write(self) -> None:
         """Write the report files."""
 
-        def write() -> None:
-            written = write_report(self.desk.study)
+        async def write() -> None:
+            study = self.desk.study
+            try:
+                written = await asyncio.to_thread(write_report, study)
+            except EmojudgeError as problem:
+                self.complain(problem)
+                return
             others = sum(file is not None for file in (written.comparisons, written.html))
             shown = self.desk.study.loaded.shown(written.report.parent)
             self.notify(f"Wrote a report and {others} more files to {shown}.", markup=False)
 
-        self.guarded(write)
+        self.notify("Writing the report…", markup=False)
+        self.run_worker(write(), group="report")

@@ -20,6 +20,9 @@ class AgreementLine(Widget):
     )
 
     agreement: reactive[OrderAgreement | None] = reactive(None)
+    shown_items: reactive[int] = reactive(0)
+    """Items to count, repeats among them: a number that stands still would tell them."""
+
     note: reactive[str] = reactive("")
     """A short message that stands here instead, until the next key."""
 
@@ -47,7 +50,7 @@ class AgreementLine(Widget):
             (" vs ", "$quiet"),
             ("you", "$people"),
             (" · ", "$quiet"),
-            counted(agreement.items, "item"),
+            counted(self.shown_items or agreement.items, "item"),
             (" · same order ", "$quiet"),
             (f"{agreement.share.value:.0%}", "bold"),
         ]

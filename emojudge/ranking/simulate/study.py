@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from emojudge.ranking.choice import Shown, adaptive, balanced
-from emojudge.ranking.decision import Evidence, Rules
-from emojudge.ranking.effects import Effects, combined, effects_of
+from emojudge.ranking.decision import Evidence, Rules, evidence_of
+from emojudge.ranking.effects import Effects, effects_of
 from emojudge.ranking.normal_equations import NormalEquations
 from emojudge.ranking.simulate.planted import Design, PlantedScores, Truth
 
@@ -32,13 +32,12 @@ class SimulatedStudy:
         seed: int,
         *,
         chooser: Chooser = "balanced",
-        rules: Rules | None = None,
         ai_weight: float = 0.4,
     ) -> None:
         self.truth = truth
         self.design = design
         count = len(truth.people)
-        self.rules = rules or default_rules(count)
+        self.rules = default_rules(count)
         self._chooser = chooser
         self._ai_weight = ai_weight
         self._planted = PlantedScores(truth, design, np.random.default_rng(seed))
@@ -62,15 +61,16 @@ class SimulatedStudy:
     def evidence(self) -> Evidence:
         """What is known now."""
         people = effects_of(self.people)
-        parts = [(self._ai_weight, self.ai), (1 - self._ai_weight, people)]
-        return Evidence(combined(parts), people, self.ai, self.people.scored)
+        known = evidence_of(self.ai, people, self.people.scored, self._ai_weight)
+        assert known is not None
+        return known
 
     def __iter__(self) -> Iterator[Evidence]:
         """Rate an item, and give what is known then."""
         evidence: Evidence | None = None
         for rater, prompt, sample in self.visits:
             if self._chooser == "adaptive":
-                chosen = adaptive(evidence, self.rules, self._shown, self._panes, self._draw)
+                chosen, _ = adaptive(evidence, self.rules, self._shown, self._panes, self._draw)
             else:
                 chosen = balanced(self._shown, self._panes, self._draw)
             who = np.array(chosen)

@@ -20,6 +20,9 @@ from emojudge.ranking.simulate.walk import Seen, Task, walk
 MARGIN = 0.075
 CHOOSERS: tuple[Chooser, ...] = ("balanced", "adaptive")
 _MOST_STRENGTHS = 64
+_MOST_SCORE = 10.0
+_MOST_PROMPTS = 5000
+_MOST_CELLS = 500_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,12 @@ def share_of(hits: int, studies: int) -> Share:
     return Share(hits / studies, (float(found.low), float(found.high)))
 
 
+def share_of_known(values: Sequence[bool | None]) -> Share | None:
+    """The share of True; None when nothing is known of any."""
+    known = [one for one in values if one is not None]
+    return share_of(sum(known), len(known)) if known else None
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What studies of one chooser came to; ``ratings_until`` are those of decided ones, sorted."""
@@ -67,8 +76,8 @@ class Outcome:
     false_as_good: Share
     in_dispute: Share
     undecided: Share
-    covered_once: Share
-    covered_always: Share
+    covered_once: Share | None
+    covered_always: Share | None
     ratings_until: tuple[int, ...]
 
     def ratings_for(self, share: float) -> int | None:
@@ -120,10 +129,13 @@ class Summary:
         def row(name: str, cell: Callable[[Outcome], str]) -> list[str]:
             return [name, *(cell(one) for one in self.outcomes)]
 
-        def share(name: str, of: Callable[[Outcome], Share]) -> list[str]:
+        def share(name: str, of: Callable[[Outcome], Share | None]) -> list[str]:
             def cell(one: Outcome) -> str:
-                low, high = of(one).interval
-                return f"{of(one).value:6.1%} [{100 * low:.1f}, {100 * high:.1f}]"
+                found = of(one)
+                if found is None:
+                    return "– (fewer than 8 prompts)"
+                low, high = found.interval
+                return f"{found.value:6.1%} [{100 * low:.1f}, {100 * high:.1f}]"
 
             return row(name, cell)
 
@@ -154,7 +166,7 @@ def _outcome(question: Question, chooser: Chooser, seen: Sequence[Seen]) -> Outc
         return share_of(sum(map(what, seen)), count)
 
     def false_as_good(one: Seen) -> bool:
-        return one.as_good is not None and final[one.as_good] <= final[0] - MARGIN + 1e-9
+        return any(final[rung] <= final[0] - MARGIN + 1e-9 for rung in one.passed)
 
     firsts = [
         min(at for at in (one.winner_at, one.as_good_at) if at is not None)
@@ -165,13 +177,13 @@ def _outcome(question: Question, chooser: Chooser, seen: Sequence[Seen]) -> Outc
         chooser=chooser,
         studies=count,
         right_winner=share(lambda one: right is not None and one.winner == right),
-        false_winner=share(lambda one: one.winner is not None and one.winner != right),
+        false_winner=share(lambda one: bool(one.winners - {right})),
         as_good=share(lambda one: one.as_good is not None),
         false_as_good=share(false_as_good),
         in_dispute=share(lambda one: one.ever_in_dispute),
         undecided=share_of(count - len(firsts), count),
-        covered_once=share(lambda one: one.covered_once),
-        covered_always=share(lambda one: one.covered_always),
+        covered_once=share_of_known([one.covered_once for one in seen]),
+        covered_always=share_of_known([one.covered_always for one in seen]),
         ratings_until=tuple(sorted(firsts)),
     )
 
@@ -183,6 +195,19 @@ def check(question: Question) -> None:
         raise UsageError(
             f"A simulated study compares 2 to {_MOST_STRENGTHS} candidates, with as many strengths "
             "for people as for the AI."
+        )
+    truth, design = question.truth, question.design
+    numbers = [*truth.people, *truth.ai, truth.noise, truth.text, truth.interaction, truth.taste]
+    numbers += [truth.prompt, truth.rater]
+    if max(map(abs, numbers)) > _MOST_SCORE:
+        raise UsageError(
+            f"Scores go from 0 to 1; strengths and standard deviations beyond {_MOST_SCORE:g} say "
+            "nothing about any study."
+        )
+    if count * design.prompts * design.raters > _MOST_CELLS or design.prompts > _MOST_PROMPTS:
+        raise UsageError(
+            f"{design.prompts} prompts × {design.raters} raters × {count} candidates are more than "
+            "can be simulated; no study of people is that large."
         )
 
 

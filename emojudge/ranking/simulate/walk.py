@@ -16,7 +16,6 @@ class Until(Enum):
     """When a walk ends, if the items do not end it."""
 
     WINNER = "winner"
-    VERDICT = "verdict"
     END = "end"
 
 
@@ -37,20 +36,24 @@ class Task:
 class Seen:
     """What was declared first, and after how many ratings; None where it never was.
 
+    ``winners`` were ever declared, ``passed`` are the rungs that ever passed, verdict or not.
+
     ``covered_once`` says whether the last fixed-n interval of the first two candidates' difference
-    holds the truth, ``covered_always`` whether every deciding interval did. ``quoted`` is the
-    number of items forecast, ``in_time`` whether a verdict came by then.
+    holds the truth, ``covered_always`` whether every deciding interval did; None without one.
+    ``quoted`` is the number of items forecast, ``in_time`` whether a verdict came by then.
     """
 
     ratings: int
+    winners: frozenset[int] = frozenset()
+    passed: frozenset[int] = frozenset()
     winner: int | None = None
     winner_at: int | None = None
     as_good: int | None = None
     as_good_at: int | None = None
     ever_in_dispute: bool = False
     ends_in_dispute: bool = False
-    covered_once: bool = False
-    covered_always: bool = True
+    covered_once: bool | None = None
+    covered_always: bool | None = None
     quoted: int | None = None
     in_time: bool | None = None
 
@@ -60,6 +63,8 @@ class _Log:
         self.task = task
         self.study = study
         self.seen: dict[str, int | bool | None] = {}
+        self.winners: set[int] = set()
+        self.passed: set[int] = set()
         self.due: int | None = None
         weight = task.ai_weight
         people, ai = task.truth.people, task.truth.ai
@@ -67,6 +72,9 @@ class _Log:
 
     def note(self, evidence: Evidence, decision: Decision) -> None:
         seen, ratings = self.seen, self.study.ratings
+        self.passed.update(decision.passed)
+        if decision.kind is Kind.WINNER:
+            self.winners.add(decision.leader)
         if decision.kind is Kind.WINNER and "winner" not in seen:
             seen["winner"], seen["winner_at"] = decision.recommended, ratings
         if decision.kind is Kind.AS_GOOD and "as_good" not in seen:
@@ -83,8 +91,8 @@ class _Log:
         off = abs(difference[1] - self.true_difference)
         degrees = final.prompts - 1
         self.seen["covered_once"] = bool(off <= fixed_radius(variance, degrees)[1])
-        if off > deciding_radius(variance[[1]], degrees)[0]:
-            self.seen["covered_always"] = False
+        held = bool(off <= deciding_radius(variance[[1]], degrees)[0])
+        self.seen["covered_always"] = held and self.seen.get("covered_always", True) is True
 
     def forecast(self, evidence: Evidence, decision: Decision) -> None:
         study, wanted = self.study, self.task.forecast_at
@@ -119,9 +127,7 @@ class _Log:
         until, seen = self.task.until, self.seen
         if self.task.forecast_at is not None:
             return "in_time" in seen
-        if until is Until.WINNER:
-            return "winner" in seen
-        return until is Until.VERDICT and bool({"winner", "as_good"} & seen.keys())
+        return until is Until.WINNER and "winner" in seen
 
 
 def walk(task: Task) -> Seen:
@@ -138,7 +144,12 @@ def walk(task: Task) -> Seen:
         log.forecast(evidence, decision)
         if log.over:
             break
-    return Seen(ratings=study.ratings, **log.seen)  # type: ignore[arg-type]
+    return Seen(
+        ratings=study.ratings,
+        winners=frozenset(log.winners),
+        passed=frozenset(log.passed),
+        **log.seen,  # type: ignore[arg-type]
+    )
 
 
 def equal(candidates: int, level: float = 0.6) -> Truth:
