@@ -15,6 +15,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from emojudge.app import EmojudgeApp
+from emojudge.cli_support import load_for_command
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.setup import prepare_demo
@@ -24,7 +25,8 @@ from emojudge.settings import Settings
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 SIZE = (112, 32)
-ITEMS = 7
+PROMPTS = 14
+ITEMS = 13
 SETTINGS = Settings(reveal_words_per_second=1000)
 
 
@@ -76,7 +78,9 @@ async def main() -> None:
     """Make a judged, partly rated demo study and draw its screens."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        loaded = await prepare_demo(Path(folder) / "demo", print)
+        demo = Path(folder) / "demo"
+        await prepare_demo(demo, print)
+        loaded = load_for_command(demo, PROMPTS)
         study = Study(loaded)
         study.lead()
         run = HeadlessRun(study)

@@ -18,12 +18,12 @@ import pytest
 
 from tests.conftest import require_tool
 from tests.studies import write_study
-from tests.terminal import F3, F4, F5, RIGHT, Terminal
+from tests.terminal import F3, F4, F5, Terminal
 from tests.test_cli import PROGRAM
 
 pytestmark = pytest.mark.terminal
 SIZES = pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)])
-_AGREEMENT = re.compile(r"same order (\d+%) of (\d+) pairs")
+_AGREEMENT = re.compile(r"same order (\d+%)")
 
 
 def no_process_is_left(folder: Path) -> bool:
@@ -61,7 +61,7 @@ def rate_item(terminal: Terminal, scores: str, number: int) -> str:
     text = terminal.wait_for(f"{number} item", "same order")
     found = _AGREEMENT.search(text)
     assert found is not None
-    return f"{found[1]} of {found[2]}"
+    return found[1]
 
 
 @SIZES
@@ -81,7 +81,7 @@ def test_rate_quit_return_promote_and_roll_back(
             rate_item(terminal, "3333333333333333", 2),
             rate_item(terminal, "5432154321543215", 3),
         ]
-        assert len({figure.split()[0] for figure in figures}) > 1, figures
+        assert len(set(figures)) > 1, figures
         before = terminal.wait_for("3/12", "believability")
         terminal.press("24")
         text = terminal.wait_for("●●●●○", "●●○○○")
@@ -94,11 +94,11 @@ def test_rate_quit_return_promote_and_roll_back(
         again = terminal.wait_for("3/12", "●●●●○", "●●○○○", prompt)
         assert pane_letters(again) == pane_letters(text)
         terminal.press(F4)
-        terminal.wait_for("ranking", "AI against people", "leads with")
+        terminal.wait_for("No verdict yet", "ranking", "people")
         terminal.press(F5)
         terminal.wait_for("generation 1", "history")
         first = core()
-        terminal.press(RIGHT)
+        # The best that is not the core already is chosen.
         terminal.press("p")
         terminal.wait_for("your reason")
         terminal.press("I want to hear it for a week\r")
