@@ -87,4 +87,3 @@ class Terminal:
 
 
 F2, F3, F4, F5 = "\x1bOQ", "\x1bOR", "\x1bOS", "\x1b[15~"
-RIGHT = "\x1b[C"
