@@ -172,7 +172,8 @@ class PerformanceConfig(ConfigModel):
     max_prompts: int | None = Field(default=None, ge=1)
     """Use only the first so many prompts, spread over the categories."""
     cache: bool = True
-    """Reuse stored responses."""
+    """Keep embeddings and the baseline's predictions on disk, so that they are computed once.
+    Responses and judgements are always kept: people and AI judge the same ones."""
     gpu_layers: int | None = Field(default=None, ge=-1)
     """Layers on the GPU; -1 or unset: all, where llama.cpp can use one."""
     main_gpu: int = Field(default=0, ge=0)

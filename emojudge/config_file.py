@@ -108,15 +108,11 @@ def _explain(error: Any) -> str:
 # Keys whose work belongs to parts that are still to come; named, so that nobody relies on them.
 _NOT_YET = (
     "judging_config.judges",
-    "judging_config.emotion_model",
     "judging_config.consensus_threshold",
-    "replacement_config.max_emotional_degradation",
     "replacement_config.keep_backups",
     "replacement_config.pre_command",
     "replacement_config.restart_command",
     "replacement_config.health_check",
-    "performance_config.cache",
-    "output_config.export_metrics",
 )
 
 

@@ -206,6 +206,72 @@ class Judgement(Frozen):
     figures: dict[str, float]
 
 
+class TechnicalMetrics(Frozen):
+    """One candidate's figures as a model, measured alone on the machine; ``id`` covers the inputs.
+
+    Times are seconds, for one text at a time: ``first_token_seconds`` counts from the start of
+    prompt evaluation, ``tokens_per_second`` while decoding, both medians. ``peak_bytes`` is main
+    memory with one text at a time, by ``load_mode``. ``perplexity`` is over ``scored_tokens`` of
+    the bundled prompts' own words. ``mean_kl`` (nats), ``same_top`` and ``first_divergence``
+    compare with the baseline on its own replies: over ``kl_positions`` sampled positions, over
+    ``all_positions``, and the median token of a reply at which greedy choices part (None: in half
+    of the replies they never do). They are None for the baseline, and where vocabularies differ.
+    """
+
+    id: str
+    candidate: str
+    load_seconds: float
+    load_mode: str
+    gpu_offload: bool
+    threads: int
+    first_token_seconds: float
+    tokens_per_second: float
+    peak_bytes: int
+    vram_bytes: int | None = None
+    perplexity: float | None = None
+    perplexity_error: float | None = None
+    scored_tokens: int = 0
+    mean_kl: float | None = None
+    kl_error: float | None = None
+    kl_positions: int = 0
+    same_top: float | None = None
+    all_positions: int = 0
+    first_divergence: float | None = None
+    replies: int = 0
+    problem: str | None = None
+    created: str
+
+
+class BaselineCheck(Frozen):
+    """Whether the baseline answers what it is asked; ``id`` covers its responses and the encoder.
+
+    ``within`` is the mean cosine of its replies to one prompt, ``between`` that of its replies to
+    different prompts, ``above`` the 95 % interval of their difference (over prompts), None with
+    too few. ``silent`` of ``responses`` said nothing.
+    """
+
+    id: str
+    within: float
+    between: float
+    above: tuple[float, float] | None
+    silent: int
+    responses: int
+
+
+class TextModel(Frozen):
+    """The encoder or emotion model that a study was measured with, so that another is noticed.
+
+    ``id`` is its task and its name as configured, ``probe`` the row of a fixed sentence, ``labels``
+    a classifier's, ``files`` stands for the files where it is a folder.
+    """
+
+    id: str
+    dimensions: int
+    probe: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+    files: str | None = None
+
+
 class Item(Frozen):
     """A prompt with the responses shown together; ``panes`` are candidates by position A, B, …
 

@@ -144,7 +144,40 @@ class ItemList:
     empty: str
 
 
-Block = Sentence | Table | Trend | ItemList
+@dataclass(frozen=True)
+class PlotAxis:
+    """An axis of a plot: what it shows, and how its numbers read."""
+
+    title: str
+    decimals: int = 2
+    in_bytes: bool = False
+
+
+@dataclass(frozen=True)
+class ScatterPoint:
+    """A named point, with an interval of its ``y`` where there is one."""
+
+    label: str
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+    marked: bool = False
+    voice: Voice = Voice.PLAIN
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Named points between two axes; ``meaning`` says what it is that some of them are marked."""
+
+    points: tuple[ScatterPoint, ...]
+    x: PlotAxis
+    y: PlotAxis
+    meaning: str
+    voice: Voice = Voice.PLAIN
+
+
+Block = Sentence | Table | Trend | ItemList | Scatter
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from emojudge.config import Config
 from emojudge.domain import (
+    BaselineCheck,
     Candidate,
     CellFailure,
     Criterion,
@@ -18,6 +19,7 @@ from emojudge.domain import (
     Prompt,
     RatedItem,
     Response,
+    TechnicalMetrics,
     Unusable,
 )
 from emojudge.text import short_names
@@ -46,13 +48,27 @@ class CoreSummary:
 
 
 @dataclass(frozen=True)
+class Fluency:
+    """What the AI score holds of fluency, which is one value per candidate.
+
+    ``share`` is its share of the AI score, ``excess`` the negative log-likelihood per token above
+    the baseline's own, in nats, by candidate and prompt.
+    """
+
+    share: float
+    excess: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
 class StudyView:
     """Everything stored that counts under the present config.
 
     ``responses`` holds the canonical response of each cell; ``ai_scores`` maps response ids to
     scores about 0..1 (the baseline against itself is 1), ``part_scores`` holds those of each part
-    of ``ai_scoring``. ``left_out_items`` were rated on responses that other settings made. ``core``
-    is None where nobody looked. ``memo`` keeps what rooms computed from this view, by their names.
+    of ``ai_scoring``. ``again`` are the baseline's responses with the same seeds at another batch
+    width, judged in ``again_judgements``; ``technical`` is by sha256. ``left_out_items`` were rated
+    on responses that other settings made. ``core`` is None where nobody looked. ``memo`` keeps
+    what rooms computed from this view, by their names.
     """
 
     config: Config
@@ -66,6 +82,11 @@ class StudyView:
     rated: tuple[RatedItem, ...]
     ai_scores: Mapping[str, float]
     part_scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    fluency: Fluency = Fluency(0.0, {})
+    again: tuple[Response, ...] = ()
+    again_judgements: tuple[Judgement, ...] = ()
+    technical: Mapping[str, TechnicalMetrics] = field(default_factory=dict)
+    baseline_check: BaselineCheck | None = None
     left_out_items: int = 0
     damage: tuple[str, ...] = ()
     core: CoreSummary | None = None

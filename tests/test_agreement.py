@@ -9,15 +9,14 @@ import pytest
 from scipy.stats import kendalltau, linregress
 
 from emojudge.domain import Criterion, RatedItem
+from emojudge.estimates import Estimate, ratio
 from emojudge.ranking.agreement import (
-    Estimate,
     by_candidate,
     by_criterion,
     by_judge,
     ceiling_of,
     disagreements,
     order_agreement,
-    ratio,
     same_order_twice,
 )
 from emojudge.ranking.people import (

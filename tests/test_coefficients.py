@@ -11,9 +11,10 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from emojudge.errors import UsageError
+from emojudge.estimates import Floats
 from emojudge.ranking import coefficients as of
 from emojudge.ranking.bradley_terry import Strengths, strengths
-from emojudge.ranking.coefficients import Floats, KappaWeights, Level, Likeness, Resampled
+from emojudge.ranking.coefficients import KappaWeights, Level, Likeness, Resampled
 
 _ = np.nan
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from emojudge.estimates import Floats, Ints
 from emojudge.ranking.effects import combined, effects_of
-from emojudge.ranking.normal_equations import Floats, Ints, NormalEquations
+from emojudge.ranking.normal_equations import NormalEquations
 
 K, PROMPTS = 5, 9
 Item = tuple[int, Ints, Floats]

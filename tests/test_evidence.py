@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from emojudge.ranking.evidence import (
-    ALPHA,
-    PRIOR_SD,
-    deciding_radius,
-    fixed_radius,
-    log_evidence,
-)
+from emojudge.estimates import ALPHA, fixed_radius
+from emojudge.ranking.evidence import PRIOR_SD, deciding_radius, log_evidence
 
 
 @pytest.mark.parametrize("degrees", [7, 19, 99])

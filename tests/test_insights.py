@@ -69,7 +69,7 @@ def test_a_dispute_fails_the_gate_and_shows_in_the_confidence() -> None:
 
 def test_gates_are_unknown_while_nothing_is_computed_or_rated() -> None:
     view = planted((0.6, 0.5))
-    waiting = judgement_gates(view, view.candidates[0], None)
+    waiting = judgement_gates(view, view.candidates[1], None)
     assert all(gate.status is GateStatus.UNKNOWN for gate in waiting)
     nobody = gates_of(planted((0.6, 0.5), items=0), 0)
     assert nobody["verdict"] == (GateStatus.UNKNOWN, "there is none yet")

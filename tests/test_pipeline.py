@@ -37,15 +37,21 @@ async def test_every_cell_is_generated_and_judged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = await judged_study(tmp_path)
-    # Two samples of the baseline, one of each of the two others, for three prompts.
-    assert len(study.store.all(RESPONSES)) == 3 * (2 + 1 + 1)
-    assert len(study.view().judgements) == 12
+    # Two samples of the baseline, one of each of the two others, for three prompts; and one more
+    # of the baseline at another batch width.
+    assert len(study.store.all(RESPONSES)) == 3 * (2 + 1 + 1 + 1)
+    view = study.view()
+    assert len(view.responses) == 12
+    assert len(view.judgements) == 12 * 3
+    assert (len(view.again), len(view.again_judgements)) == (3, 9)
+    assert {one.candidate for one in view.again} == {study.baseline.sha256}
+    assert set(view.technical) == {one.sha256 for one in view.candidates}
     size = (tmp_path / "responses.log").stat().st_size
     with caplog.at_level(logging.INFO, logger="emojudge"):
         await judged_study(tmp_path)
     assert (tmp_path / "responses.log").stat().st_size == size
     assert "tiny-F16: all 6 responses reused" in caplog.text
-    assert "judged 0 responses, 12 were judged before" in caplog.text
+    assert "made 0 judgements, 45 were there before" in caplog.text
 
 
 async def test_candidates_get_the_same_seed_and_samples_differ(tmp_path: Path) -> None:
@@ -62,7 +68,8 @@ async def test_changed_settings_make_new_responses_and_keep_the_old(tmp_path: Pa
     study = await judged_study(tmp_path, generation={"temperature": 0.1})
     after = {one.id for one in study.store.all(RESPONSES)}
     assert before < after
-    assert {one.id for one in study.view().responses} == after - before
+    view = study.view()
+    assert {one.id for one in (*view.responses, *view.again)} == after - before
 
 
 async def test_a_failed_cell_is_recorded_and_the_run_goes_on(tmp_path: Path) -> None:
@@ -244,6 +251,6 @@ async def test_a_followers_own_writes_hide_no_change_of_the_leader(tmp_path: Pat
     assert session.next_item() is not None
     session.score(3)
     follower.follow()
-    assert len(follower.view().judgements) == 12
+    assert len(follower.view().judgements) == 36
     session.close()
     leader.close()

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from emojudge.errors import PromptFileError
+from emojudge.judges.emotions import LABELS
 from emojudge.prompts import bundled_prompts, choose_subset, parse_prompts
 
 BUNDLED = parse_prompts(bundled_prompts().decode(), "bundled")
@@ -15,14 +18,47 @@ CATEGORIES = {
     "lighthearted teasing",
     "compassionate dialogue",
 }
+COMPLEXITIES = {"simple", "moderate", "complex"}
+# Those with the fewest examples in GoEmotions.
+RARE = ("grief", "pride", "relief", "nervousness", "embarrassment", "remorse")
 
 
-def test_the_bundled_set_covers_what_it_promises() -> None:
+def test_the_bundled_set_is_spread_equally() -> None:
+    cells = Counter((prompt.category, prompt.complexity) for prompt in BUNDLED)
     assert len(BUNDLED) >= 120
-    assert {prompt.category for prompt in BUNDLED} == CATEGORIES
-    assert {prompt.complexity for prompt in BUNDLED} == {"simple", "moderate", "complex"}
-    assert all(prompt.expected_emotion for prompt in BUNDLED)
-    assert sum(len(prompt.messages) > 1 for prompt in BUNDLED) >= 12
+    assert set(cells) == set(itertools.product(CATEGORIES, COMPLEXITIES))
+    assert len(set(cells.values())) == 1, cells
+    assert sum(len(prompt.messages) > 1 for prompt in BUNDLED) >= 30
+
+
+def test_ids_name_their_category_and_count_on_in_file_order() -> None:
+    names = [prompt.id.split("-", 2) for prompt in BUNDLED]
+    by_prefix = itertools.groupby(zip(names, BUNDLED, strict=True), lambda pair: pair[0][0])
+    seen = []
+    for prefix, pairs in by_prefix:
+        of_category = list(pairs)
+        assert len({prompt.category for _, prompt in of_category}) == 1, prefix
+        numbers = [int(name[1]) for name, _ in of_category]
+        assert numbers == list(range(1, len(numbers) + 1)), prefix
+        seen.append(prefix)
+    assert len(seen) == len(set(seen)) == len(CATEGORIES)
+
+
+def test_expected_emotions_are_goemotions_labels_and_spread() -> None:
+    emotions = Counter(prompt.expected_emotion for prompt in BUNDLED)
+    assert set(emotions) <= set(LABELS)
+    assert len(emotions) >= 20
+    label, most = emotions.most_common(1)[0]
+    assert most <= len(BUNDLED) / 6, label
+    shares = np.array(list(emotions.values())) / len(BUNDLED)
+    assert -np.sum(shares * np.log(shares)) / np.log(len(LABELS)) >= 0.85
+    assert {label: emotions[label] for label in RARE if emotions[label] < 3} == {}
+
+
+@pytest.mark.parametrize("category", sorted(CATEGORIES))
+def test_each_category_asks_for_many_emotions(category: str) -> None:
+    emotions = {prompt.expected_emotion for prompt in BUNDLED if prompt.category == category}
+    assert len(emotions) >= 8
 
 
 @pytest.mark.parametrize(

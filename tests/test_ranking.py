@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from emojudge.config import AiScoring, Config
@@ -11,7 +9,6 @@ from emojudge.domain import (
     Candidate,
     Criterion,
     Item,
-    Judgement,
     Message,
     ModelFile,
     Prompt,
@@ -21,8 +18,7 @@ from emojudge.domain import (
     Specs,
     human_score,
 )
-from emojudge.judges.judge import JudgeTools, PromptResponses, Vectors, combine_scores
-from emojudge.judges.similarity import SimilarityJudge, figures_of, similarity_scores
+from emojudge.judges.judge import combine_scores
 from emojudge.ranking.agreement import OrderAgreement, order_agreement
 from emojudge.ranking.next_item import Draw, draw_item, pane_count, prompt_order
 from emojudge.ranking.standing import rank_candidates
@@ -155,108 +151,6 @@ def test_agreement_of_one_rater_leaves_the_others_out() -> None:
 
 
 # Similarity
-
-
-def unit(*values: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    row = np.asarray(values, dtype=np.float32)
-    return row / np.float32(np.linalg.norm(row))
-
-
-async def judged(
-    group: PromptResponses, vectors: dict[str, np.ndarray[tuple[int], np.dtype[np.float32]]]
-) -> list[Judgement]:
-    """Through the judge itself; responses' texts are their ids here."""
-
-    async def embed(texts: Sequence[str]) -> Vectors:
-        return np.stack([vectors[text] for text in texts])
-
-    named = PromptResponses(
-        group.prompt_id,
-        *(
-            tuple(one.model_copy(update={"text": one.id}) for one in part)
-            for part in (group.baseline, group.others)
-        ),
-    )
-    return await SimilarityJudge("enc").judge([named], JudgeTools(embed))
-
-
-def test_similarity_figures_are_the_means_they_claim_to_be() -> None:
-    baseline = tuple(response("a", "p", sample) for sample in range(3))
-    other = response("b", "p")
-    rng = np.random.default_rng(5)
-    vectors = {one.id: unit(*rng.normal(size=4)) for one in (*baseline, other)}
-    figures = figures_of(PromptResponses("p", baseline, (other,)), vectors)
-
-    def cosine(one: Response, two: Response) -> float:
-        return float(vectors[one.id] @ vectors[two.id])
-
-    pairs = [cosine(x, y) for x in baseline for y in baseline if x is not y]
-    assert figures[0]["self"] == pytest.approx(np.mean(pairs), abs=1e-6)
-    assert figures[0]["cross"] == pytest.approx(
-        np.mean([cosine(baseline[0], baseline[1]), cosine(baseline[0], baseline[2])]), abs=1e-6
-    )
-    assert figures[3]["cross"] == pytest.approx(
-        np.mean([cosine(other, one) for one in baseline[1:]]), abs=1e-6
-    )
-
-
-async def test_the_baseline_scores_exactly_one_against_itself() -> None:
-    rng = np.random.default_rng(7)
-    judgements: list[Judgement] = []
-    for prompt in ("p", "q", "r"):
-        baseline = tuple(response("a", prompt, sample) for sample in range(4))
-        vectors = {one.id: unit(*(rng.normal(size=8) + 1)) for one in baseline}
-        judgements += await judged(PromptResponses(prompt, baseline, ()), vectors)
-    scores = similarity_scores(judgements)
-    assert mean_over_prompts((one.prompt_id, scores[one.response_id]) for one in judgements) == (
-        pytest.approx(1.0, abs=1e-6)
-    )
-
-
-async def test_a_reply_to_something_else_scores_lower() -> None:
-    baseline = tuple(response("a", "p", sample) for sample in range(2))
-    near, far = response("b", "p"), response("c", "p")
-    vectors = {
-        baseline[0].id: unit(1, 0.1, 0),
-        baseline[1].id: unit(1, -0.1, 0),
-        near.id: unit(1, 0, 0.05),
-        far.id: unit(0, 0, 1),
-    }
-    scores = similarity_scores(await judged(PromptResponses("p", baseline, (near, far)), vectors))
-    assert scores[near.id] > 0.9
-    assert scores[far.id] < 0.1
-
-
-async def test_a_lossless_copy_with_the_same_seeds_scores_like_the_baseline() -> None:
-    """It says word for word the same: counting the pair of equal seeds would favour it."""
-    rng = np.random.default_rng(11)
-    judgements: list[Judgement] = []
-    for prompt in ("p", "q", "r"):
-        baseline = tuple(response("a", prompt, sample) for sample in range(4))
-        copies = tuple(response("b", prompt, sample) for sample in range(2))
-        vectors = {one.id: unit(*(rng.normal(size=8) + 0.5)) for one in baseline}
-        vectors |= {copy.id: vectors[same.id] for copy, same in zip(copies, baseline, strict=False)}
-        judgements += await judged(PromptResponses(prompt, baseline, copies), vectors)
-    scores = similarity_scores(judgements)
-    for one in judgements:
-        if one.candidate == "b":
-            assert scores[one.response_id] == scores[one.response_id.replace("b/", "a/")]
-
-
-def test_one_baseline_sample_is_not_enough() -> None:
-    group = PromptResponses("p", (response("a", "p"),), ())
-    with pytest.raises(ValueError, match="two baseline samples"):
-        figures_of(group, {})
-    assert SimilarityJudge("enc").ids(group) == []
-
-
-def test_judgement_ids_cover_what_decides_them() -> None:
-    two = tuple(response("a", "p", sample) for sample in range(2))
-    three = tuple(response("a", "p", sample) for sample in range(3))
-    ids = SimilarityJudge("enc").ids(PromptResponses("p", two, ()))
-    assert ids == SimilarityJudge("enc").ids(PromptResponses("p", two[::-1], ()))[::-1]
-    assert set(ids).isdisjoint(SimilarityJudge("other").ids(PromptResponses("p", two, ())))
-    assert set(ids).isdisjoint(SimilarityJudge("enc").ids(PromptResponses("p", three, ())))
 
 
 def test_parts_are_weighed_and_rescaled_over_those_that_count() -> None:

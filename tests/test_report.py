@@ -285,6 +285,14 @@ BROKEN: dict[str, tuple[str, Any]] = {
         "human_judging_results.agreement.order_agreement",
         {"value": 0.6, "interval": None},
     ),
+    "a loss without its floor": (
+        "ai_judging_results.fidelity.candidates.model-Q8_0.emotional_degradation",
+        {"value": 0.01, "interval": None, "n": 3},
+    ),
+    "an unknown fault": (
+        "ai_judging_results.fidelity.baseline_warnings",
+        [{"fault": "ugly", "sentence": "It is."}],
+    ),
     "an unknown phase": ("pass2_execution.phases_completed", ["discover", "dream"]),
 }
 
@@ -450,7 +458,7 @@ def test_the_page_is_for_eyes_ears_phones_and_night(rated_view: StudyView) -> No
     )
     for query in ("prefers-color-scheme: dark", "@media print", "max-width: 34rem"):
         assert query in text
-    assert len(page.all("svg")) == len(page.all("figcaption")) == 4
+    assert len(page.all("svg")) == len(page.all("figcaption")) == 5
     for picture in page.all("svg"):
         assert picture["role"] == "img"
         assert picture["aria-label"]
@@ -467,6 +475,7 @@ def test_plots_are_there_when_there_is_something_to_draw() -> None:
 
     nothing = drawn(items=0)
     assert (nothing["ranking"], nothing["agreement"]) == (1, 0)
+    assert (nothing["fidelity"], nothing["frontier"]) == (0, 1)
     assert "criteria" not in nothing
     rated = drawn()
     assert (rated["ranking"], rated["agreement"], rated["criteria"]) == (2, 1, 1)

@@ -1,11 +1,12 @@
-"""The encoder from the app's side: texts in, unit vectors out."""
+"""The encoder from the app's side: texts in, rows of numbers out."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,32 +18,59 @@ from emojudge.errors import EngineError
 ENCODER_MODULE = "emojudge.engine.embedding_worker"
 _LOAD_DEADLINE = 300.0
 _EMBED_DEADLINE = 1800.0
+_TEXTS_AT_ONCE = 1024
+"""What a line of the protocol holds in any dimension, and how often progress is told."""
+_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads that spin while they wait would take cores from the models that generate."""
+
+Progress = Callable[[int, int], None]
 
 
 class Encoder:
-    """A sentence-transformers model in its own worker, started on first use."""
+    """A model for texts in its own worker, started on first use.
 
-    def __init__(self, name: str, threads: int, module: str = ENCODER_MODULE) -> None:
+    ``task`` is ``embed`` for a sentence-transformers model, whose rows are unit vectors, or
+    ``classify`` for a text classifier, whose rows are probabilities of :meth:`labels`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        threads: int,
+        module: str = ENCODER_MODULE,
+        task: Literal["embed", "classify"] = "embed",
+    ) -> None:
         self.name = name
+        self.task = task
         self._threads = threads
         self._module = module
         self._process: WorkerProcess | None = None
+        self._ready: EncoderReady | None = None
         self._lock = asyncio.Lock()
         self._ids = itertools.count()
 
-    async def warm_up(self) -> None:
-        """Start the worker now, so that its imports overlap with other work."""
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id while it runs."""
+        return None if self._process is None else self._process.pid
+
+    async def warm_up(self) -> EncoderReady:
+        """Start the worker now, so that its imports overlap with other work; says what it is."""
         async with self._lock:
             await self._started()
+            assert self._ready is not None
+            return self._ready
 
     async def _started(self) -> WorkerProcess:
         if self._process is not None:
             return self._process
         # A model in a folder needs nothing from a hub, and must not wait for one.
-        offline = {"HF_HUB_OFFLINE": "1"} if Path(self.name).is_dir() else None
-        process = await WorkerProcess.start(self._module, "the encoder", offline)
+        offline = {"HF_HUB_OFFLINE": "1"} if Path(self.name).is_dir() else {}
+        process = await WorkerProcess.start(
+            self._module, "the encoder", {**_ENVIRONMENT, **offline}
+        )
         try:
-            await process.send(LoadEncoder(name=self.name, threads=self._threads))
+            await process.send(LoadEncoder(name=self.name, threads=self._threads, task=self.task))
             event = await process.receive(_LOAD_DEADLINE)
             if not isinstance(event, EncoderReady):
                 raise EngineError(
@@ -51,13 +79,30 @@ class Encoder:
         except BaseException:
             await process.kill()
             raise
-        self._process = process
+        self._process, self._ready = process, event
         return process
 
-    async def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Embed texts; rows of shape (texts, dimensions) have length 1. Raises EngineError."""
+    async def embed(
+        self, texts: Sequence[str], progress: Progress = lambda done, total: None
+    ) -> npt.NDArray[np.float32]:
+        """Rows of shape (texts, dimensions), in the order of the texts. Raises EngineError.
+
+        ``progress`` is told how many texts are done, and of how many.
+        """
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
+        # Texts of about one length go together, because a batch is padded to its longest.
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        parts = []
+        for start in range(0, len(order), _TEXTS_AT_ONCE):
+            chosen = order[start : start + _TEXTS_AT_ONCE]
+            parts.append(await self._ask([texts[place] for place in chosen]))
+            progress(start + len(chosen), len(texts))
+        rows = np.empty((len(texts), parts[0].shape[1]), dtype=np.float32)
+        rows[order] = np.concatenate(parts)
+        return rows
+
+    async def _ask(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         async with self._lock:
             process = await self._started()
             task_id = f"embed-{next(self._ids)}"

@@ -12,17 +12,13 @@ from pathlib import Path
 from emojudge.engine.process import MODEL_ENVIRONMENT, WorkerProcess
 from emojudge.engine.protocol import (
     Cancel,
-    Compared,
     Event,
     Generated,
     Hold,
     LoadModel,
-    LogLikelihoods,
+    Measured,
     ModelReady,
-    PerplexityMeasured,
     Prioritise,
-    Recorded,
-    Scored,
     TaskBegan,
     TaskFailed,
     TextFrame,
@@ -150,6 +146,9 @@ class LocalExecutor:
         working = sum(slot.works for slot in self._slots.values())
         return max(1, self._options.threads // max(1, working))
 
+    def _width(self, model: ModelSpec) -> int:
+        return model.batch_width or self._options.batch_width
+
     async def _feed(self, slot: Slot) -> None:
         """Tell a worker what to hold and what is urgent, and keep it supplied with tasks."""
         async with slot.feeding:
@@ -160,7 +159,7 @@ class LocalExecutor:
             with contextlib.suppress(WorkerDied):
                 while slot.promoted:
                     await process.send(Prioritise(id=slot.promoted.pop(0)))
-                window = _AHEAD * self._options.batch_width
+                window = _AHEAD * self._width(slot.model)
                 while slot.process is process and not self._should_drain(slot):
                     ticket = slot.next_to_send(window)
                     if ticket is None:
@@ -257,7 +256,7 @@ class LocalExecutor:
         await process.send(
             LoadModel(
                 path=str(model.path),
-                batch_width=options.batch_width,
+                batch_width=self._width(model),
                 threads=slot.threads,
                 context_length=options.context_length,
                 gpu_layers=options.gpu_layers,
@@ -325,7 +324,7 @@ class LocalExecutor:
                     slot.deaths = 0
                     ticket.put(Finished(result=event))
                     return
-            case Scored() | LogLikelihoods() | PerplexityMeasured() | Recorded() | Compared():
+            case _ if isinstance(event, Measured):
                 ticket = slot.running.pop(event.id, None)
                 if ticket is not None:
                     slot.deaths = 0

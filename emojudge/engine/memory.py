@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -46,6 +47,38 @@ def free_vram(index: int = 0, nvml: ModuleType | Any = pynvml) -> Memory | None:
         return None
     finally:
         nvml.nvmlShutdown()
+
+
+def vram_of(pid: int, nvml: ModuleType | Any = pynvml) -> int | None:
+    """Bytes that a process holds on all NVIDIA GPUs together; None where NVML does not tell."""
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        return None
+    try:
+        devices = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
+        own = [
+            process.usedGpuMemory
+            for device in devices
+            for process in nvml.nvmlDeviceGetComputeRunningProcesses(device)
+            if process.pid == pid and process.usedGpuMemory is not None
+        ]
+        return sum(own) if own else None
+    except nvml.NVMLError:
+        return None
+    finally:
+        nvml.nvmlShutdown()
+
+
+def peak_resident_bytes(pid: int) -> int:
+    """The most memory a process has had in RAM."""
+    status = Path(f"/proc/{pid}/status")
+    try:
+        line = next(one for one in status.read_text().splitlines() if one.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        # Without /proc the present size is the best there is.
+        return int(psutil.Process(pid).memory_info().rss)
+    return int(line.split()[1]) * 1024
 
 
 def _holders(device: Any, nvml: ModuleType | Any) -> tuple[str, ...]:

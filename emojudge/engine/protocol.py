@@ -142,19 +142,35 @@ class CompareReference(Frozen):
     folder: str
 
 
-Measurement = Score | LogLikelihood | Perplexity | RecordReference | CompareReference
+class DescribeWorker(Frozen):
+    """How the model was loaded and what memory it took so far; answered by WorkerDescribed."""
+
+    kind: Literal["describe_worker"] = "describe_worker"
+    id: str
+
+
+Measurement = (
+    Score | LogLikelihood | Perplexity | RecordReference | CompareReference | DescribeWorker
+)
 
 
 class LoadEncoder(Frozen):
-    """Load a sentence-transformers model; answered by EncoderReady or TaskFailed."""
+    """Load what turns texts into numbers; answered by EncoderReady or TaskFailed.
+
+    ``embed`` loads a sentence-transformers model, ``classify`` a Hugging Face text classifier.
+    """
 
     kind: Literal["load_encoder"] = "load_encoder"
     name: str
     threads: int
+    task: Literal["embed", "classify"] = "embed"
 
 
 class Embed(Frozen):
-    """Embed texts; answered by Embedded or TaskFailed."""
+    """Turn texts into rows: unit vectors, or a classifier's probabilities.
+
+    Answered by Embedded or TaskFailed.
+    """
 
     kind: Literal["embed"] = "embed"
     id: str
@@ -319,7 +335,23 @@ class Compared(Frozen):
     first_divergence: tuple[int | None, ...]
 
 
-Measured = Scored | LogLikelihoods | PerplexityMeasured | Recorded | Compared
+class WorkerDescribed(Frozen):
+    """``peak_bytes`` is the most main memory the worker has taken, ``vram_bytes`` what it holds.
+
+    ``vram_bytes`` is None where no GPU is used or its driver does not tell.
+    """
+
+    event: Literal["worker_described"] = "worker_described"
+    id: str
+    load_seconds: float
+    load_mode: str
+    gpu_offload: bool
+    threads: int
+    peak_bytes: int
+    vram_bytes: int | None = None
+
+
+Measured = Scored | LogLikelihoods | PerplexityMeasured | Recorded | Compared | WorkerDescribed
 
 
 class TaskFailed(Frozen):
@@ -332,11 +364,12 @@ class TaskFailed(Frozen):
 
 
 class EncoderReady(Frozen):
-    """The encoder answers from now on."""
+    """It answers from now on; rows have ``dimensions`` columns, a classifier's have names."""
 
     event: Literal["encoder_ready"] = "encoder_ready"
     dimensions: int
     load_seconds: float
+    labels: tuple[str, ...] = ()
 
 
 class Embedded(Frozen):

@@ -27,6 +27,8 @@ class ModelSpec:
     """A model to load: ``key`` (its sha256) identifies it, ``template`` None means its own.
 
     ``files`` are the files as they were hashed; a model whose files have changed since is refused.
+    ``batch_width`` None means the executor's. The same model at another width, or for timing, has
+    another key and so a worker of its own.
     """
 
     key: str
@@ -35,6 +37,7 @@ class ModelSpec:
     size: int
     template: str | None = None
     files: tuple[ModelFile, ...] = ()
+    batch_width: int | None = None
 
 
 @dataclass(frozen=True)

@@ -21,18 +21,13 @@ from emojudge.engine.protocol import (
     FRAME_SECONDS,
     Cancel,
     Command,
-    CompareReference,
     Generate,
     Generated,
     Hold,
     LoadModel,
-    LogLikelihood,
     Measurement,
     ModelReady,
-    Perplexity,
     Prioritise,
-    RecordReference,
-    Score,
     TaskBegan,
     TaskFailed,
     TextDelta,
@@ -101,7 +96,6 @@ class _Loaded:
         limit = self._batcher.context_limit
         self._prompts = PromptBuilder(self._model, command.template, renderer)
         self._scorer = Scorer(self._model, command.threads, limit)
-        self._measuring = Measuring(self._model, self._scorer, self._prompts)
         self._measurements: deque[Measurement] = deque()
         self._texts: deque[Generate] = deque()
         self._built: dict[str, BuiltPrompt] = {}
@@ -113,6 +107,9 @@ class _Loaded:
             load_seconds=time.monotonic() - started,
             load_mode=LOAD_MODE,
             gpu_offload=self._model.offload,
+        )
+        self._measuring = Measuring(
+            self._model, self._scorer, self._prompts, self.ready, command.threads
         )
 
     @property
@@ -141,7 +138,8 @@ class _Loaded:
             case UseThreads():
                 self._batcher.use_threads(command.threads)
                 self._scorer.use_threads(command.threads)
-            case Score() | LogLikelihood() | Perplexity() | RecordReference() | CompareReference():
+                self._measuring.threads = command.threads
+            case _ if isinstance(command, Measurement):
                 self._measurements.append(command)
             case _:
                 raise EngineError(f"a model worker does not know {command.kind!r}")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from emojudge.config import AiScoring
-from emojudge.domain import Judgement, Response
+from emojudge.domain import Judgement, Response, stable_hash
 
 MIN_BASELINE_SAMPLES = 2
 """So many of the baseline's responses to a prompt are needed to know its own spread."""
@@ -20,34 +21,63 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PromptResponses:
-    """All stored responses to one prompt."""
+    """All stored responses to one prompt.
+
+    ``again`` are the baseline's with the same seeds at another batch width: they are measured like
+    a candidate's, and say what the arithmetic alone changes.
+    """
 
     prompt_id: str
     baseline: tuple[Response, ...]
     others: tuple[Response, ...]
+    again: tuple[Response, ...] = ()
 
     @property
     def all(self) -> tuple[Response, ...]:
         """Baseline first."""
-        return self.baseline + self.others
+        return self.baseline + self.others + self.again
+
+    @property
+    def by_candidate(self) -> list[tuple[Response, ...]]:
+        """The samples of each, baseline first; what was generated again is one of them."""
+        others = groupby(self.others, key=lambda one: one.candidate)
+        sets = [self.baseline, *(tuple(own) for _, own in others), self.again]
+        return [own for own in sets if own]
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """``total`` is the natural log-likelihood of a text of ``tokens`` tokens."""
+
+    tokens: int
+    total: float
 
 
 @dataclass(frozen=True)
 class JudgeTools:
     """What a judge may use to work: each runs in a process of its own.
 
-    ``embed`` turns texts into unit vectors, rows in the order of the texts.
+    ``embed`` turns texts into unit vectors, ``emotions`` into probabilities per label (means over
+    sentences); rows are in the order of the texts, and zero for a text that says nothing.
+    ``likelihoods`` says how probable responses are under the baseline behind their prompts.
     """
 
     embed: Callable[[Sequence[str]], Awaitable[Vectors]]
+    emotions: Callable[[Sequence[str]], Awaitable[Vectors]]
+    likelihoods: Callable[[Sequence[Response]], Awaitable[list[Likelihood]]]
 
 
 class ResponseJudge(Protocol):
     """One judge. What it stores are raw figures; scores are derived from them when read."""
 
     @property
-    def part(self) -> str:
-        """The part of ``ai_scoring`` that its scores count for."""
+    def name(self) -> str:
+        """The name on its judgements."""
+        ...
+
+    @property
+    def part(self) -> str | None:
+        """The part of ``ai_scoring`` that its scores count for; None: reported only."""
         ...
 
     def ids(self, group: PromptResponses) -> list[str]:
@@ -58,13 +88,49 @@ class ResponseJudge(Protocol):
         """
         ...
 
-    async def judge(self, groups: Sequence[PromptResponses], tools: JudgeTools) -> list[Judgement]:
-        """Judge every response of groups that have ids. Raises EngineError."""
+    async def judge(
+        self, groups: Sequence[PromptResponses], tools: JudgeTools, known: Container[str]
+    ) -> list[Judgement]:
+        """Judge every response whose id is not in ``known``, of groups that have ids.
+
+        Raises EngineError.
+        """
         ...
 
     def scores(self, judgements: Sequence[Judgement]) -> dict[str, float]:
         """Scores about 0..1 by response id, from this judge's own judgements among those given."""
         ...
+
+
+def ids_by_samples(key: Sequence[object], group: PromptResponses) -> list[str]:
+    """Ids for figures that also depend on the other samples of the response's own candidate."""
+    return [
+        stable_hash([*key, one.id, sorted(other.id for other in samples)], 24)
+        for samples in group.by_candidate
+        for one in samples
+    ]
+
+
+def judgement_of(
+    judge: str, judgement_id: str, response: Response, figures: Mapping[str, float]
+) -> Judgement:
+    """What a judge stores of one response."""
+    return Judgement(
+        id=judgement_id,
+        judge=judge,
+        response_id=response.id,
+        candidate=response.candidate,
+        prompt_id=response.prompt_id,
+        sample=response.sample,
+        figures=dict(figures),
+    )
+
+
+def shares_of(parts: Mapping[str, Mapping[str, float]], weights: AiScoring) -> dict[str, float]:
+    """The share of each part that has any score; shares sum to 1, or there are none."""
+    counting = {name: getattr(weights, name) for name, scores in parts.items() if scores}
+    total = math.fsum(counting.values())
+    return {name: weight / total for name, weight in counting.items()} if total > 0 else {}
 
 
 def combine_scores(
@@ -75,13 +141,11 @@ def combine_scores(
     ``parts`` maps part names of ``ai_scoring`` to scores by response id. Weights are rescaled over
     the parts that have any score at all; a response that one of those lacks gets no score.
     """
-    counting = {name: (getattr(weights, name), scores) for name, scores in parts.items() if scores}
-    total = math.fsum(weight for weight, _ in counting.values())
-    if total <= 0:
+    shares = shares_of(parts, weights)
+    if not shares:
         return {}
-    complete = set.intersection(*(set(scores) for _, scores in counting.values()))
+    complete = set.intersection(*(set(parts[name]) for name in shares))
     return {
-        response_id: math.fsum(weight * scores[response_id] for weight, scores in counting.values())
-        / total
+        response_id: math.fsum(share * parts[name][response_id] for name, share in shares.items())
         for response_id in complete
     }

@@ -1,57 +1,480 @@
-"""The sections that judges contribute to the Results screen and the report."""
+"""Fidelity on the Results screen and in the report: losses, their floors, the AI score's parts."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from emojudge.sections import Column, ReportKey, Row, Section, Sentence, Table, Voice
+from emojudge.domain import Candidate
+from emojudge.estimates import Estimate
+from emojudge.judges.baseline_health import baseline_findings, silent_responses
+from emojudge.judges.fidelity import Fidelity, Floor, Loss, Measure, fidelity_of
+from emojudge.judges.judge import shares_of
+from emojudge.judges.model_judge import CUSTOM
+from emojudge.judges.section_parts import (
+    baseline_first,
+    baseline_of,
+    estimate_data,
+    finite,
+    interval_cell,
+    listed,
+    number_text,
+    percent_text,
+    rounded,
+    voice_of,
+)
+from emojudge.sections import (
+    Block,
+    Cell,
+    Column,
+    Mark,
+    ReportKey,
+    Row,
+    Scale,
+    Section,
+    Sentence,
+    Table,
+    Voice,
+)
 from emojudge.view import StudyView, mean_over_prompts
 
+_FOUND, _NOT_FOUND = " !", "  "
+_FURTHEST = 0.5
+_SPARE = 0.01
+_MOST_NAMED = 8
 
-def similarity_section(view: StudyView) -> Section | None:
-    """Likeness of each candidate's responses to the baseline's, and generation speed."""
-    scores: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    tokens: dict[str, int] = defaultdict(int)
-    seconds: dict[str, float] = defaultdict(float)
-    for response in view.responses:
-        tokens[response.candidate] += response.tokens
-        seconds[response.candidate] += response.seconds
-        if response.id in view.ai_scores:
-            scores[response.candidate].append((response.prompt_id, view.ai_scores[response.id]))
-    rows: list[Row] = []
-    data: dict[str, object] = {}
-    for candidate in view.candidates:
-        sha = candidate.sha256
-        similarity = mean_over_prompts(scores[sha])
-        speed = tokens[sha] / seconds[sha] if seconds[sha] else None
-        failed = sum(one.candidate == sha for one in view.failures)
-        rows.append(
-            Row(
-                (view.labels[sha], similarity, len(scores[sha]), failed, speed),
-                Voice.BASELINE if candidate.is_baseline else Voice.PLAIN,
-            )
-        )
-        data[candidate.name] = {
-            "similarity": similarity,
-            "ai_score": similarity,
-            "judged_responses": len(scores[sha]),
-            "failed_responses": failed,
-            "tokens_per_second": speed,
-        }
-    if not any(scores.values()):
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a measure reads: percent, or nats a token."""
+
+    title: str
+    name: str
+    factor: float
+    decimals: int
+    unit: str
+
+    def text(self, value: float) -> str:
+        return number_text(self.factor * value, self.decimals) + self.unit
+
+
+_KINDS = {
+    Measure.DEGRADATION: _Kind("degradation", "emotional degradation", 100.0, 1, " %"),
+    Measure.SIMILARITY: _Kind("similarity loss", "similarity loss", 100.0, 1, " %"),
+    Measure.FLUENCY: _Kind("excess −log p", "excess −log p", 1.0, 2, ""),
+}
+
+
+def fidelity_section(view: StudyView) -> Section | None:
+    """What each candidate loses against the baseline, and what the AI score is made of."""
+    baseline = baseline_of(view)
+    findings = baseline_findings(view)
+    if baseline is None or not (view.ai_scores or view.judgements or findings):
         return None
-    columns = (
-        Column("candidate"),
-        Column("likeness to baseline", Voice.AI, decimals=3),
-        Column("judged", Voice.DIM),
-        Column("failed", Voice.DIM),
-        Column("tokens/s", Voice.DIM, decimals=0),
-    )
-    note = Sentence(
-        "likeness, not quality: by construction no candidate can beat the baseline here except "
-        "by chance; 1 is the baseline against itself",
-        Voice.DIM,
+    fidelity = fidelity_of(view)
+    base = view.labels[baseline.sha256]
+    blocks: list[Block] = [Sentence(one.sentence, Voice.BAD) for one in findings]
+    if any(one.losses for one in fidelity.candidates.values()):
+        blocks += _losses(view, fidelity, base)
+    elif len(view.candidates) > 1:
+        blocks.append(Sentence(_nothing_measured(view, base), Voice.DIM))
+    if view.ai_scores:
+        blocks += _scores(view)
+    blocks.append(
+        Sentence(
+            "likeness, not quality: by construction no candidate can beat the baseline here "
+            "except by chance",
+            Voice.DIM,
+        )
     )
     return Section(
-        "similarity", "AI judges", ReportKey.AI, (Table(columns, tuple(rows)), note), data
+        "fidelity", f"fidelity to {base}", ReportKey.AI, tuple(blocks), _data(view, fidelity)
     )
+
+
+def _nothing_measured(view: StudyView, base: str) -> str:
+    if view.judgements:
+        return (
+            f"losses against {base} are not known yet: each needs two of its responses to a prompt "
+            "and a candidate's, judged; s on the Candidates screen goes on"
+        )
+    return (
+        f"losses against {base} are not measured yet: s on the Candidates screen, or emojudge run "
+        "--phase ai-judge, measures them"
+    )
+
+
+# Losses
+
+
+def _losses(view: StudyView, fidelity: Fidelity, base: str) -> list[Block]:
+    columns = _loss_columns(view, fidelity)
+    order = baseline_first(view)
+    rows = tuple(
+        Row(tuple(cells[number] for _, cells in columns), voice_of(candidate))
+        for number, candidate in enumerate(order)
+    )
+    blocks: list[Block] = [
+        Table(tuple(column for column, _ in columns), rows),
+        Sentence(_found(view, fidelity, base)),
+        _floors(fidelity),
+        Sentence(_meaning(base), Voice.DIM),
+    ]
+    return blocks
+
+
+def _loss_columns(view: StudyView, fidelity: Fidelity) -> list[tuple[Column, list[Cell]]]:
+    order = baseline_first(view)
+    columns: list[tuple[Column, list[Cell]]] = [
+        (Column(""), [view.labels[one.sha256] for one in order])
+    ]
+    said = [one.pass1.emotional_degradation if one.pass1 is not None else None for one in order]
+    for measure, kind in _KINDS.items():
+        losses = [_loss(fidelity, one, measure) for one in order]
+        if not any(losses):
+            continue
+        estimates = [_shown(fidelity, one, measure) for one in order]
+        signs = any(loss is not None and loss.found for loss in losses)
+        columns.append(
+            (
+                Column(kind.title, Voice.AI, decimals=kind.decimals),
+                [
+                    _value(kind, estimate, loss, signs)
+                    for estimate, loss in zip(estimates, losses, strict=True)
+                ],
+            )
+        )
+        columns.append(
+            (
+                Column("95 %", Voice.DIM),
+                [
+                    interval_cell(one, kind.factor, kind.decimals) if one is not None else None
+                    for one in estimates
+                ],
+            )
+        )
+        if measure is Measure.DEGRADATION and any(finite(one) is not None for one in said):
+            known: list[Cell] = [None if finite(one) is None else _percent(one) for one in said]
+            columns.append((Column("Pass 1 said", Voice.DIM, decimals=1), known))
+    degradations = [_shown(fidelity, one, Measure.DEGRADATION) for one in order]
+    if any(one is not None for one in degradations):
+        scale = _scale(degradations, fidelity.floors.get(Measure.DEGRADATION))
+        marks: list[Cell] = [None if one is None else _mark(one) for one in degradations]
+        columns.append((Column("degradation, ░ floor", Voice.AI, scale=scale), marks))
+    return columns
+
+
+def _percent(value: float | None) -> str | None:
+    return None if value is None else percent_text(value)
+
+
+def _loss(fidelity: Fidelity, candidate: Candidate, measure: Measure) -> Loss | None:
+    own = fidelity.candidates.get(candidate.sha256)
+    return None if own is None else own.losses.get(measure)
+
+
+def _shown(fidelity: Fidelity, candidate: Candidate, measure: Measure) -> Estimate | None:
+    """The baseline's row holds what it loses against itself."""
+    if candidate.is_baseline:
+        floor = fidelity.floors.get(measure)
+        return None if floor is None else floor.itself
+    loss = _loss(fidelity, candidate, measure)
+    return None if loss is None else loss.estimate
+
+
+def _value(kind: _Kind, estimate: Estimate | None, loss: Loss | None, signs: bool) -> str | None:
+    if estimate is None or finite(estimate.value) is None:
+        return None
+    sign = (_FOUND if loss is not None and loss.found else _NOT_FOUND) if signs else ""
+    return kind.text(estimate.value) + sign
+
+
+def _mark(estimate: Estimate) -> Mark:
+    low, high = estimate.interval or (None, None)
+    return Mark(estimate.value, low, high)
+
+
+def _scale(estimates: Sequence[Estimate | None], floor: Floor | None) -> Scale:
+    """From the lowest to the highest end; intervals that reach far beyond are cut."""
+    band = (-floor.largest, floor.largest) if floor is not None else None
+    shown = [0.0, *(band or ())]
+    for one in estimates:
+        if one is not None:
+            shown += [one.value, *(one.interval or ())]
+    low, high = max(min(shown), -_FURTHEST), min(max(shown), 2 * _FURTHEST)
+    return Scale(low - _SPARE, high + _SPARE, band)
+
+
+def _found(view: StudyView, fidelity: Fidelity, base: str) -> str:
+    """Who loses more than the floor, measure by measure, in words."""
+    losing = []
+    for measure, kind in _KINDS.items():
+        names = [
+            view.labels[one.sha256]
+            for one in baseline_first(view)
+            if (loss := _loss(fidelity, one, measure)) is not None and loss.found
+        ]
+        if len(names) > _MOST_NAMED:
+            names = [*names[: _MOST_NAMED - 1], f"{len(names) - _MOST_NAMED + 1} more"]
+        if names:
+            losing.append(f"{kind.name}: {listed(names)}")
+    if not losing:
+        return f"no candidate is found to lose more than {base} loses against itself"
+    return f"found to lose more than {base} loses against itself (!), {'; '.join(losing)}"
+
+
+def _floors(fidelity: Fidelity) -> Table:
+    rows = []
+    for measure, kind in _KINDS.items():
+        floor, seen = fidelity.floors.get(measure), smallest_seen(fidelity, measure)
+        sampling = numeric = "not measured yet"
+        if floor is not None:
+            sampling = kind.text(floor.sampling)
+            if floor.numeric is not None:
+                numeric = kind.text(floor.numeric.value)
+        rows.append(
+            Row(
+                (
+                    kind.name + ("" if kind.unit else " (nats)"),
+                    sampling,
+                    numeric,
+                    _range(kind, seen),
+                )
+            )
+        )
+    columns = (
+        Column("", Voice.DIM),
+        Column("sampling floor"),
+        Column("numeric floor"),
+        Column("smallest loss seen"),
+    )
+    return Table(columns, tuple(rows))
+
+
+def _range(kind: _Kind, seen: tuple[float, float] | None) -> str | None:
+    if seen is None:
+        return None
+    low, high = map(kind.text, seen)
+    return low if low == high else f"{low.removesuffix(kind.unit)} to {high}"
+
+
+def smallest_seen(fidelity: Fidelity, measure: Measure) -> tuple[float, float] | None:
+    """The smallest loss that this study could have seen: of the candidates, least and most."""
+    losses = (one.losses.get(measure) for one in fidelity.candidates.values())
+    seen = [
+        value
+        for one in losses
+        if one is not None and (value := finite(one.smallest_seen)) is not None
+    ]
+    return (min(seen), max(seen)) if seen else None
+
+
+def _meaning(base: str) -> str:
+    return (
+        f"! is worse: the whole interval lies above both floors. Floors are what {base} loses "
+        "against itself: sampling, where half of its samples play the candidate (19 of 20 splits "
+        "lose less); numeric, with the same seeds at another batch width. Smallest loss seen: this "
+        "study would find it in 8 of 10 cases. 95 %: t intervals over prompts, for one look"
+    )
+
+
+# The AI score
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """One candidate's AI score, its parts, and what became of its responses."""
+
+    ai: float | None
+    parts: Mapping[str, float | None]
+    judged: int
+    failed: int
+    silent: int
+
+
+def _candidate_scores(view: StudyView) -> dict[str, _Scores]:
+    by_candidate: dict[str, list[tuple[str, str]]] = {one.sha256: [] for one in view.candidates}
+    for response in view.responses:
+        by_candidate.setdefault(response.candidate, []).append((response.prompt_id, response.id))
+    failed, silent = Counter(one.candidate for one in view.failures), silent_responses(view)
+
+    def mean(sha: str, scores: Mapping[str, float]) -> float | None:
+        known = ((prompt, scores[one]) for prompt, one in by_candidate[sha] if one in scores)
+        return finite(mean_over_prompts(known))
+
+    return {
+        sha: _Scores(
+            ai=mean(sha, view.ai_scores),
+            parts={part: mean(sha, scores) for part, scores in view.part_scores.items() if scores},
+            judged=sum(one in view.ai_scores for _, one in own),
+            failed=failed[sha],
+            silent=silent[sha],
+        )
+        for sha, own in by_candidate.items()
+    }
+
+
+def _scores(view: StudyView) -> list[Block]:
+    scores, shares = _candidate_scores(view), _shares(view)
+    parts = [part for part, own in view.part_scores.items() if own]
+    columns = (
+        Column(""),
+        Column("AI score", Voice.AI, decimals=3),
+        *(Column(part, Voice.AI, decimals=3) for part in parts),
+        Column("judged", Voice.DIM),
+        Column("failed", Voice.DIM),
+        Column("silent", Voice.DIM),
+    )
+    rows = tuple(
+        Row(
+            (
+                view.labels[one.sha256],
+                (own := scores[one.sha256]).ai,
+                *(own.parts[part] for part in parts),
+                own.judged,
+                own.failed,
+                own.silent,
+            ),
+            voice_of(one),
+        )
+        for one in baseline_first(view)
+    )
+    weights = view.config.ai_scoring.model_dump()
+    missing = [part for part, weight in weights.items() if weight and part not in shares]
+    counted_parts = ", ".join(f"{part} {percent_text(share, 0)}" for part, share in shares.items())
+    text = f"of the AI score: {counted_parts}"
+    if shares and missing:
+        text += f"; {listed(missing)} not there, so the rest counts for it"
+    return [Table(columns, rows), *([Sentence(text, Voice.DIM)] if shares else [])]
+
+
+def _shares(view: StudyView) -> dict[str, float]:
+    return shares_of(view.part_scores, view.config.ai_scoring)
+
+
+# JSON
+
+
+def _loss_data(loss: Loss | None) -> dict[str, Any] | None:
+    estimate = estimate_data(loss.estimate) if loss is not None else None
+    if loss is None or estimate is None:
+        return None
+    return {
+        **estimate,
+        "floor": finite(loss.floor),
+        "found": loss.found,
+        "smallest_seen": finite(loss.smallest_seen),
+    }
+
+
+def _candidate_data(candidate: Candidate, fidelity: Fidelity, scores: _Scores) -> dict[str, Any]:
+    own = fidelity.candidates.get(candidate.sha256)
+    pass1 = candidate.pass1.emotional_degradation if candidate.pass1 is not None else None
+    return {
+        "is_baseline": candidate.is_baseline,
+        **{one.value: _loss_data(_loss(fidelity, candidate, one)) for one in Measure},
+        "pass1_emotional_degradation": finite(pass1),
+        "discrepancy": estimate_data(own.discrepancy) if own is not None else None,
+        "narrower": estimate_data(own.narrower) if own is not None else None,
+        "ai_score": scores.ai,
+        "parts": dict(scores.parts),
+        "judged_responses": scores.judged,
+        "failed_responses": scores.failed,
+        "silent_responses": scores.silent,
+    }
+
+
+def _floor_data(floor: Floor | None) -> dict[str, Any] | None:
+    if floor is None:
+        return None
+    return {
+        "sampling": finite(floor.sampling),
+        "splits": floor.splits,
+        "itself": estimate_data(floor.itself),
+        "numeric": estimate_data(floor.numeric),
+    }
+
+
+def _data(view: StudyView, fidelity: Fidelity) -> dict[str, Any]:
+    scores = _candidate_scores(view)
+    seen = {one: smallest_seen(fidelity, one) for one in Measure}
+    return {
+        "candidates": {
+            one.name: _candidate_data(one, fidelity, scores[one.sha256]) for one in view.candidates
+        },
+        "floors": {one.value: _floor_data(fidelity.floors.get(one)) for one in Measure},
+        "smallest_seen": {one.value: list(ends) if ends else None for one, ends in seen.items()},
+        "shares": _shares(view),
+        "baseline_warnings": [
+            {"fault": one.fault.value, "sentence": one.sentence} for one in baseline_findings(view)
+        ],
+    }
+
+
+# Figures of one's own
+
+
+def custom_section(view: StudyView) -> Section | None:
+    """What a subclass of ModelJudge measures beside, per candidate and as a difference."""
+    baseline = baseline_of(view)
+    levels = _custom_levels(view)
+    if baseline is None or not levels:
+        return None
+    differences = {
+        sha: dict(one.custom) for sha, one in fidelity_of(view).candidates.items() if one.custom
+    }
+    names = sorted({name for own in levels.values() for name in own})
+    rows = []
+    for name in names:
+        for number, candidate in enumerate(baseline_first(view)):
+            less = differences.get(candidate.sha256, {}).get(name)
+            rows.append(
+                Row(
+                    (
+                        name if number == 0 else "",
+                        view.labels[candidate.sha256],
+                        levels.get(candidate.sha256, {}).get(name),
+                        rounded(less.value, 3) if less is not None else None,
+                        interval_cell(less, 1.0, 3) if less is not None else None,
+                    )
+                )
+            )
+    columns = (
+        Column(""),
+        Column("candidate"),
+        Column("mean", Voice.AI, decimals=3),
+        Column(f"− {view.labels[baseline.sha256]}", Voice.AI, decimals=3, signed=True),
+        Column("95 %", Voice.DIM, signed=True),
+    )
+    note = Sentence("figures of your own, means over prompts; they are part of no score", Voice.DIM)
+    data = {
+        name: {
+            one.name: {
+                "mean": levels.get(one.sha256, {}).get(name),
+                "minus_baseline": estimate_data(differences.get(one.sha256, {}).get(name)),
+            }
+            for one in view.candidates
+        }
+        for name in names
+    }
+    blocks = (Table(columns, tuple(rows)), note)
+    return Section("own_metrics", "own metrics", ReportKey.AI, blocks, data)
+
+
+def _custom_levels(view: StudyView) -> dict[str, dict[str, float]]:
+    """Means over prompts of each figure, by candidate sha256 and name."""
+    values: dict[str, dict[str, list[tuple[str, float]]]] = {}
+    for one in view.judgements:
+        if one.judge == CUSTOM:
+            for name, value in one.figures.items():
+                own = values.setdefault(one.candidate, {})
+                own.setdefault(name, []).append((one.prompt_id, value))
+    levels: dict[str, dict[str, float]] = {}
+    for sha, by_name in values.items():
+        for name, known in by_name.items():
+            mean = finite(mean_over_prompts(known))
+            if mean is not None:
+                levels.setdefault(sha, {})[name] = mean
+    return levels

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from emojudge.candidates.discover import read_model
 from emojudge.config import GenerationConfig
 from emojudge.domain import Message, Sampling, Specs
 from emojudge.engine.context_size import context_tokens
 from emojudge.engine.local import WORKER_MODULE
+from emojudge.engine.memory import peak_resident_bytes
 from emojudge.engine.process import MODEL_ENVIRONMENT, WorkerProcess
 from emojudge.engine.protocol import (
     Bench,
@@ -33,6 +32,7 @@ from emojudge.engine.protocol import (
     TextFrame,
 )
 from emojudge.errors import EngineError
+from emojudge.pipeline.bench_text import TextCost, text_cost
 from emojudge.pipeline.cells import conversation, engine_version
 from emojudge.prompts import BUNDLED_NAME, bundled_prompts, parse_prompts
 from emojudge.text import human_bytes
@@ -79,6 +79,7 @@ class BenchResult:
     done: BenchDone
     peak: Peak
     cancel_seconds: float
+    text: TextCost
 
     def as_json(self) -> dict[str, Any]:
         """The form of ``--json``; tables by batch width have the width as a string key."""
@@ -99,6 +100,8 @@ class BenchResult:
             },
             "bound": {str(width): rate for width, rate in done.bound.items()},
             "judged_per_second": {"prefix": done.judged_by_prefix, "json": done.judged_by_json},
+            "measuring": self.text.as_json(),
+            "embedding_over_generation": self.text.embedding_over_generation,
             "same_texts": done.texts.model_dump(mode="json"),
             "settings": {
                 "model": str(self.model),
@@ -137,6 +140,7 @@ class BenchResult:
             "",
             f"judging    {done.judged_by_prefix:.1f} responses/s by shared prefix, "
             f"{done.judged_by_json:.1f} by one JSON answer each: ×{done.judge_over_json:.1f}",
+            self.text.line(),
             f"loading    {done.load_seconds:.2f} s, {peak.load_mode}; "
             f"cancelling takes {self.cancel_seconds * 1000:.0f} ms at most",
             f"memory     {human_bytes(peak.resident)} at most with {_PEAK_WIDTH} texts together: "
@@ -210,7 +214,10 @@ async def run_benchmark(
     finally:
         await process.kill()
     peak, cancel_seconds = await _worker_figures(model, specs, threads, gpu_layers, tokens, talks)
-    return BenchResult(model, specs, threads, repetitions, tokens, event, peak, cancel_seconds)
+    text = await text_cost(model, talks, threads, gpu_layers)
+    return BenchResult(
+        model, specs, threads, repetitions, tokens, event, peak, cancel_seconds, text
+    )
 
 
 async def _worker_figures(
@@ -253,7 +260,7 @@ async def _worker_figures(
             if isinstance(event, Generated):
                 done += 1
                 longest = max(longest, event.prompt_tokens + tokens)
-        resident = _high_water(process.pid)
+        resident = peak_resident_bytes(process.pid)
         # With all slots taken, so that a step is as long as it gets.
         for number in range(_PEAK_WIDTH):
             await ask(number, _CANCELLED_TOKENS)
@@ -294,14 +301,3 @@ async def _slowest_cancellation(process: WorkerProcess) -> float:
         if len(ended) == _PEAK_WIDTH:
             break
     return slowest
-
-
-def _high_water(pid: int) -> int:
-    """The most memory a process has had in RAM, in bytes."""
-    status = Path(f"/proc/{pid}/status")
-    try:
-        line = next(one for one in status.read_text().splitlines() if one.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        # Without /proc the present size is the best there is.
-        return int(psutil.Process(pid).memory_info().rss)
-    return int(line.split()[1]) * 1024

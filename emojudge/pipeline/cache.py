@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from emojudge.pipeline.study import Study
+from emojudge.pipeline.technical import old_references, references_bytes
 from emojudge.store.tables import FAILURES, ITEMS, JUDGEMENTS, RATED, RESPONSES
+from emojudge.store.vectors import VectorCache
 from emojudge.text import counted, human_bytes
 
 
@@ -15,6 +19,8 @@ class CacheContents:
     """Responses and judgements, and which of them the present config does not refer to.
 
     ``kept`` are unreferred responses that stay, because somebody or something judged them.
+    ``computed`` bytes of embeddings and predictions could be computed again; ``old_references``
+    are predictions on replies that are not the present ones.
     """
 
     responses: int
@@ -23,11 +29,13 @@ class CacheContents:
     unreferred: tuple[str, ...]
     kept: int
     failures: tuple[str, ...]
+    computed: int
+    old_references: tuple[Path, ...]
 
     @property
     def prunable(self) -> bool:
         """Whether pruning would remove anything."""
-        return bool(self.unreferred or self.failures)
+        return bool(self.unreferred or self.failures or self.old_references)
 
     def as_json(self) -> dict[str, Any]:
         """The form of ``--json``."""
@@ -38,6 +46,8 @@ class CacheContents:
             "prunable_responses": len(self.unreferred),
             "kept_because_judged_or_rated": self.kept,
             "prunable_failures": len(self.failures),
+            "computed_bytes": self.computed,
+            "prunable_references": len(self.old_references),
         }
 
     def lines(self) -> list[str]:
@@ -46,7 +56,9 @@ class CacheContents:
         return [
             f"{counted(self.responses, 'response')} and {counted(self.judgements, 'judgement')} "
             f"stored, {human_bytes(self.disk)} on disk",
-            f"{prunable} that nothing refers to, {counted(len(self.failures), 'old failure')}"
+            f"{human_bytes(self.computed)} of embeddings and predictions, computed once and kept",
+            f"{prunable} that nothing refers to, {counted(len(self.failures), 'old failure')}, "
+            f"{counted(len(self.old_references), 'old set')} of predictions"
             + (": `emojudge cache --prune` removes them" if self.prunable else ""),
             f"{counted(self.kept, 'response')} of earlier settings kept, because judged or rated",
         ]
@@ -54,12 +66,7 @@ class CacheContents:
 
 def cache_contents(study: Study) -> CacheContents:
     """What is stored. Raises StoreError before the first discover."""
-    wanted = {
-        cell.id
-        for candidate in study.discovery.candidates
-        for prompt in study.discovery.prompts
-        for cell in study.cells(candidate, prompt)
-    }
+    wanted = {cell.id for cell in study.wanted_cells()}
     store = study.store
     judgements = store.all(JUDGEMENTS)
     used = {one.response_id for one in judgements}
@@ -74,6 +81,8 @@ def cache_contents(study: Study) -> CacheContents:
         unreferred=tuple(sorted(left_over - used)),
         kept=len(left_over & used),
         failures=tuple(sorted({one.id for one in store.all(FAILURES)} - wanted)),
+        computed=VectorCache(store.folder).bytes + references_bytes(study),
+        old_references=tuple(old_references(study)),
     )
 
 
@@ -89,8 +98,10 @@ def prune(study: Study) -> CacheContents:
         writer.remove(RESPONSES, list(contents.unreferred))
     if contents.failures:
         writer.remove(FAILURES, list(contents.failures))
-    if contents.prunable:
+    if contents.unreferred or contents.failures:
         writer.compact(RESPONSES)
+    for folder in contents.old_references:
+        shutil.rmtree(folder)
     study.forget_discovery()
     study.changed()
     return cache_contents(study)

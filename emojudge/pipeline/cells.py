@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Sequence
 from functools import lru_cache
 
 from emojudge.config import GenerationConfig
-from emojudge.domain import Candidate, Cell, Message, Prompt, stable_hash
+from emojudge.domain import Candidate, Cell, Message, Prompt, Response, stable_hash
 from emojudge.judges.judge import MIN_BASELINE_SAMPLES
 
 _SEED_DIGITS = 7
+_TECHNICAL_VERSION = 1
+_AGAIN_PROMPTS = 24
+"""So many prompts say how much the batch width alone changes."""
 
 
 @lru_cache(maxsize=1)
@@ -63,17 +67,60 @@ def cell_for(
     all that decides the text: model, template and conversation (hence the rendered prompt),
     sampling, seed and engine version; it needs no loaded model to be computed.
     """
+    return _cell(candidate, baseline, prompt, sample, generation, None)
+
+
+def cells_again(
+    baseline: Candidate,
+    prompt: Prompt,
+    study_width: int,
+    generation: GenerationConfig,
+) -> list[Cell]:
+    """The baseline's cells with the same seeds, to be generated at :func:`other_width`.
+
+    As many as a candidate has; they measure the numeric noise floor and are shown to nobody.
+    """
+    return [
+        _cell(baseline, baseline, prompt, sample, generation, other_width(study_width))
+        for sample in range(generation.samples_per_prompt)
+    ]
+
+
+def other_width(study_width: int) -> int:
+    """The batch width at which the baseline is generated again: half the study's, or 2 for 1."""
+    return max(1, study_width // 2) if study_width > 1 else 2
+
+
+def prompts_again(prompts: Sequence[Prompt], seed: int) -> tuple[Prompt, ...]:
+    """A seeded choice of prompts, the same whatever order they come in."""
+    order = sorted(prompts, key=lambda one: stable_hash([seed, "again", one.id]))
+    return tuple(order[:_AGAIN_PROMPTS])
+
+
+def technical_id(candidate: Candidate, replies: Sequence[Response]) -> str:
+    """The id of a candidate's figures: what was measured, with which engine, on which replies."""
+    key = [_TECHNICAL_VERSION, candidate.sha256, engine_version(), [one.id for one in replies]]
+    return stable_hash(key, 24)
+
+
+def _cell(
+    candidate: Candidate,
+    baseline: Candidate,
+    prompt: Prompt,
+    sample: int,
+    generation: GenerationConfig,
+    width: int | None,
+) -> Cell:
     seed_hex = stable_hash([generation.seed, prompt.id, sample], _SEED_DIGITS)
     seed = int(seed_hex, 16)
-    key = stable_hash(
-        [
-            candidate.sha256,
-            template_for(candidate, baseline, generation),
-            [turn.model_dump() for turn in conversation(prompt, generation)],
-            generation.sampling.model_dump(),
-            seed,
-            engine_version(),
-        ],
-        32,
-    )
+    inputs = [
+        candidate.sha256,
+        template_for(candidate, baseline, generation),
+        [turn.model_dump() for turn in conversation(prompt, generation)],
+        generation.sampling.model_dump(),
+        seed,
+        engine_version(),
+    ]
+    # The study's own width is no part of the id: its first response is the canonical one.
+    key = stable_hash(inputs if width is None else [*inputs, "width", width], 32)
     return Cell(id=key, candidate=candidate.sha256, prompt_id=prompt.id, sample=sample, seed=seed)

@@ -16,6 +16,7 @@ from emojudge.domain import CellFailure, Prompt, Response
 from emojudge.engine.tasks import BACKGROUND, PREFETCH
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.judging import Judging
+from emojudge.pipeline.measurements import Measurements
 from emojudge.pipeline.responses import Responses
 from emojudge.pipeline.study import Study
 
@@ -37,10 +38,18 @@ class _Preparation:
 class Conductor:
     """Prepares prompts in the process that leads the study."""
 
-    def __init__(self, study: Study, responses: Responses, judging: Judging) -> None:
+    def __init__(
+        self,
+        study: Study,
+        responses: Responses,
+        judging: Judging,
+        measurements: Measurements,
+    ) -> None:
         self._study = study
         self._responses = responses
         self._judging = judging
+        self._measurements = measurements
+        self._measuring: asyncio.Task[None] | None = None
         self._all = False
         self._working = False
         self._paused = False
@@ -67,6 +76,8 @@ class Conductor:
         if self._all:
             self._all = False
             self._responses.drop_waiting(BACKGROUND)
+            if self._measuring is not None:
+                self._measuring.cancel()
             self._paused = True
             self._study.state.say("paused; texts under way are finished", running=False)
 
@@ -105,7 +116,7 @@ class Conductor:
         if not self._tasks:
             # The encoder's imports take seconds; a failure shows when the first prompt is judged.
             self._tasks = [
-                asyncio.create_task(self._judging.encoder.warm_up(), name="warm-up"),
+                asyncio.create_task(self._judging.warm_up(), name="warm-up"),
                 asyncio.create_task(self._judge(), name="judging"),
                 asyncio.create_task(self._report(), name="progress"),
             ]
@@ -126,9 +137,24 @@ class Conductor:
                 except Exception as problem:  # noqa: BLE001 - a judge may be somebody's plug-in
                     _LOG.exception("judging %d prompts", len(prompts))
                     self._give_up(prompts, f"A judge failed: {type(problem).__name__} {problem}")
+            if self._all and not self._preparing and not self._ready:
+                await self._measure()
             self._say_where_we_are()
             if not self._ready:
                 await self._wake.wait()
+
+    async def _measure(self) -> None:
+        """What follows when everything is generated and judged; a pause stops it."""
+        self._measuring = asyncio.create_task(self._measurements.run(), name="measuring")
+        try:
+            await asyncio.wait({self._measuring})
+            problem = None if self._measuring.cancelled() else self._measuring.exception()
+            if problem is not None:
+                _LOG.error("measuring", exc_info=problem)
+                self._study.state.report_problem(str(problem))
+        finally:
+            self._measuring.cancel()
+            self._measuring = None
 
     def _give_up(self, prompts: Sequence[Prompt], why: str) -> None:
         """These are not judged again before the phase is started again."""

@@ -6,6 +6,7 @@ from emojudge.config_file import LoadedConfig
 from emojudge.deploy.gates import Gate, GateStatus
 from emojudge.deploy.replacer import CoreModelReplacer, Incoming
 from emojudge.domain import Candidate
+from emojudge.judges.fidelity import Measure, fidelity_of
 from emojudge.ranking.decision import Kind
 from emojudge.ranking.standing import CandidateScore, Standing
 from emojudge.settings import login_name
@@ -49,13 +50,8 @@ def incoming(candidate: Candidate) -> Incoming:
 def judgement_gates(
     view: StudyView, candidate: Candidate, standing: Standing | None
 ) -> tuple[Gate, ...]:
-    """What the study says for and against promoting a candidate; ``standing`` None: not known yet.
-
-    The degradation gate follows with the judges that measure it.
-    """
-    degradation = Gate(
-        name="degradation", status=GateStatus.UNKNOWN, reason="not measured by this version"
-    )
+    """What the study says for and against promoting a candidate; None: no standing known yet."""
+    degradation = _degradation_gate(view, candidate)
     if standing is None:
         waiting = Gate(name="verdict", status=GateStatus.UNKNOWN, reason="being computed")
         return waiting, degradation
@@ -98,6 +94,34 @@ def _verdict_gate(standing: Standing, own: CandidateScore) -> Gate:
             return gate(GateStatus.PASS, "it is the baseline, and smaller ones are as good")
         return gate(GateStatus.UNKNOWN, "it is the baseline, and nothing is decided yet")
     return gate(GateStatus.UNKNOWN, f"not shown to be as good as {base}")
+
+
+def _degradation_gate(view: StudyView, candidate: Candidate) -> Gate:
+    """Fails when the estimate exceeds the limit; unknown when only its interval reaches above."""
+    limit = view.config.replacement_config.max_emotional_degradation
+
+    def gate(status: GateStatus, reason: str) -> Gate:
+        return Gate(name="degradation", status=status, reason=reason)
+
+    if candidate.is_baseline:
+        return gate(GateStatus.PASS, "it is the baseline")
+    own = fidelity_of(view).candidates.get(candidate.sha256)
+    loss = own.losses.get(Measure.DEGRADATION) if own is not None else None
+    if loss is None:
+        return gate(GateStatus.UNKNOWN, "not measured: run the ai-judge phase")
+    value, interval = loss.estimate.value, loss.estimate.interval
+    said = f"{_percent(value)} (gate {limit:.0%})"
+    if value > limit:
+        return gate(GateStatus.FAIL, said)
+    if interval is None:
+        return gate(GateStatus.UNKNOWN, f"{said}, from too few prompts for an interval")
+    if interval[1] > limit:
+        return gate(GateStatus.UNKNOWN, f"{said}, but it may be {_percent(interval[1])}")
+    return gate(GateStatus.PASS, f"{said}, at most {_percent(interval[1])}")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %".replace("-", "−")
 
 
 def _confidence_gate(view: StudyView, standing: Standing) -> Gate:

@@ -12,10 +12,17 @@ _BUNDLED_NAMES = ("sentence-transformers/all-MiniLM-L6-v2", "all-MiniLM-L6-v2")
 
 def encoder_name(loaded: LoadedConfig) -> str:
     """The encoder as its worker loads it: a folder where it is one, else a hub name."""
-    name = loaded.config.judging_config.encoder
+    return name_of_encoder(model_folder(loaded, loaded.config.judging_config.encoder))
+
+
+def model_folder(loaded: LoadedConfig, name: str) -> str:
+    """A model for texts as configured: a folder beside the config where it is one."""
     folder = loaded.resolve(name)
-    if folder.is_dir():
-        return str(folder)
+    return str(folder) if folder.is_dir() else name
+
+
+def name_of_encoder(name: str) -> str:
+    """A hub name, or the folder of what the demo extra brings of that name."""
     return str(bundled_encoder() or name) if name in _BUNDLED_NAMES else name
 
 

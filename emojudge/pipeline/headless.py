@@ -108,7 +108,7 @@ class HeadlessRun:
         warm_up: asyncio.Task[None] | None = None
         try:
             if estimate.cells:
-                warm_up = asyncio.create_task(workspace.encoder.warm_up())
+                warm_up = asyncio.create_task(workspace.judging.warm_up())
             turns = asyncio.Semaphore(plan.models_at_once)
 
             async def generate(candidate: Candidate) -> None:
@@ -124,16 +124,36 @@ class HeadlessRun:
                     "No candidate answered any prompt; pass2_execution.log has each reason. "
                     f"The first: {study.view().failures[0].reason}"
                 )
-            judged = await workspace.judging.judge(study.discovery.prompts)
-            _LOG.info("judged %d responses, %d were judged before", judged, self._judged() - judged)
+            telling = asyncio.create_task(self._tell_activity())
+            try:
+                await workspace.measurements.generate_again()
+                made = await workspace.judging.judge(study.discovery.prompts)
+                before = self._judgements() - made
+                _LOG.info("made %d judgements, %d were there before", made, before)
+                await workspace.measurements.check_baseline()
+                await workspace.technical.run()
+            finally:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
         finally:
             if warm_up is not None:
                 warm_up.cancel()
                 await asyncio.gather(warm_up, return_exceptions=True)
             await workspace.close()
 
-    def _judged(self) -> int:
-        return len(self.study.view().judgements)
+    async def _tell_activity(self) -> None:
+        """A line every few seconds while something is measured."""
+        told = self.study.state.status.activity
+        while True:
+            await asyncio.sleep(_PROGRESS_SECONDS)
+            now = self.study.state.status.activity
+            if now != told:
+                told = now
+                _LOG.info("%s", now)
+
+    def _judgements(self) -> int:
+        view = self.study.view()
+        return len(view.judgements) + len(view.again_judgements)
 
     async def _generate(self, workspace: Workspace, candidate: Candidate) -> None:
         study, responses = self.study, workspace.responses

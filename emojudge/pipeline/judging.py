@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from emojudge.domain import Prompt
-from emojudge.engine.encoder import Encoder
+from emojudge.errors import EngineError
 from emojudge.judges.judge import JudgeTools, PromptResponses, ResponseJudge
+from emojudge.pipeline.likelihoods import Likelihoods
 from emojudge.pipeline.study import Study
+from emojudge.pipeline.text_models import TextModels
 from emojudge.store.tables import JUDGEMENTS
+
+_LOG = logging.getLogger(__name__)
 
 
 class Judging:
     """Judges prompts whose responses are there; what is judged already costs nothing."""
 
-    def __init__(self, study: Study, encoder: Encoder) -> None:
+    def __init__(self, study: Study, text_models: TextModels, likelihoods: Likelihoods) -> None:
         self._study = study
-        self._encoder = encoder
-        self._tools = JudgeTools(embed=encoder.embed)
+        self._text_models = text_models
+        self._tools = JudgeTools(
+            embed=text_models.embed, emotions=text_models.emotions, likelihoods=likelihoods.of
+        )
 
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder, to be warmed up while candidates generate."""
-        return self._encoder
+    async def warm_up(self) -> None:
+        """Start what judges need, while candidates generate. Raises EngineError."""
+        await self._text_models.warm_up()
 
     def _groups(self, judge: ResponseJudge, prompts: Sequence[Prompt]) -> list[PromptResponses]:
-        """The prompts that this judge can judge and has not yet."""
+        """What of these prompts this judge can judge and has not yet."""
         groups = [self._study.group(prompt) for prompt in prompts]
         return [group for group in groups if None in self._study.judgements_of(judge, group)]
 
@@ -36,16 +42,29 @@ class Judging:
     async def judge(self, prompts: Sequence[Prompt]) -> int:
         """Judge the given prompts; returns how many judgements were made.
 
-        Raises EngineError when what a judge needs cannot be run.
+        A judge that fails stops no other. Raises EngineError when what one needs cannot be run,
+        after the others have judged.
         """
         made = 0
+        failures: list[EngineError] = []
+        try:
+            await self._text_models.identify()
+        except EngineError as problem:
+            failures.append(problem)
         for judge in self._study.judges:
             groups = self._groups(judge, prompts)
             if not groups:
                 continue
-            judgements = await judge.judge(groups, self._tools)
+            try:
+                judgements = await judge.judge(groups, self._tools, self._study.judged)
+            except EngineError as problem:
+                _LOG.error("%s: %s", judge.name, problem)
+                failures.append(problem)
+                continue
             self._study.lead().put(JUDGEMENTS, judgements)
             made += len(judgements)
             for group in groups:
                 self._study.changed(group.prompt_id)
+        if failures:
+            raise failures[0]
         return made

@@ -7,6 +7,8 @@ from pathlib import Path
 from emojudge.config import Config, GenerationConfig
 from emojudge.config_file import LoadedConfig
 from emojudge.domain import Judgement, RatedItem, Response
+from emojudge.judges.judge import judgement_of
+from emojudge.judges.likeness import CROSS, SELF
 from emojudge.pipeline.study import Study
 from emojudge.store.tables import DISCOVERY, JUDGEMENTS, RATED, RESPONSES, Discovery
 from emojudge.view import StudyView
@@ -72,22 +74,13 @@ def _judgements(
     judgements = []
     for prompt in view.prompts:
         group = study.group(prompt)
-        for judge in study.judges:
-            for judgement_id, response in zip(judge.ids(group), group.all, strict=True):
-                like = known.get((response.candidate, prompt.id, response.sample))
-                score = view.ai_scores[like.id] if like is not None else 1.0
-                judgements.append(
-                    Judgement(
-                        id=judgement_id,
-                        judge="model-judge/similarity",
-                        response_id=response.id,
-                        candidate=response.candidate,
-                        prompt_id=prompt.id,
-                        sample=response.sample,
-                        # The score is 1 + (cross − self) / self.
-                        figures={"cross": score * _SELF, "self": _SELF},
-                    )
-                )
+        judge = study.model_judge.similarity
+        for judgement_id, response in zip(judge.ids(group), group.all, strict=True):
+            like = known.get((response.candidate, prompt.id, response.sample))
+            score = view.ai_scores[like.id] if like is not None else 1.0
+            # The score is 1 + (cross − self) / self.
+            figures = {CROSS: score * _SELF, SELF: _SELF}
+            judgements.append(judgement_of(judge.name, judgement_id, response, figures))
     return judgements
 
 

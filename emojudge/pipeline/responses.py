@@ -20,11 +20,10 @@ from emojudge.engine.tasks import (
     Failed,
     Finished,
     GenerateTask,
-    ModelSpec,
     NewText,
     Started,
 )
-from emojudge.pipeline.cells import conversation, engine_version, template_for
+from emojudge.pipeline.cells import conversation, engine_version
 from emojudge.pipeline.pace import Pace
 from emojudge.pipeline.state import CandidateProgress
 from emojudge.pipeline.study import Study
@@ -74,10 +73,11 @@ class Responses:
         return LiveText(job.text if job else "", finished=False)
 
     def ensure(
-        self, cell: Cell, priority: int = BACKGROUND
+        self, cell: Cell, priority: int = BACKGROUND, *, width: int | None = None
     ) -> asyncio.Future[Response | CellFailure]:
         """A future of the cell's response; a running job is joined, never doubled.
 
+        ``width`` is the batch width of a cell that is not decoded at the study's.
         A cell that failed in this run is not tried again before the next.
         """
         settled = self._study.stored(cell) or self._failed.get(cell.id)
@@ -93,7 +93,7 @@ class Responses:
                 job.priority = priority
                 self._executor.prioritise(job.request, priority)
             return job.task
-        job = _Job(self._request(cell, priority), self._pace(cell.candidate))
+        job = _Job(self._request(cell, priority, width), self._pace(cell.candidate))
         job.task = asyncio.create_task(self._generate(cell, job), name=f"cell {cell.id}")
         job.task.add_done_callback(self._note_problem)
         self._jobs[cell.id] = job
@@ -117,24 +117,13 @@ class Responses:
             _LOG.error("%s", problem)
             self._study.state.report_problem(str(problem))
 
-    def _spec(self, candidate: Candidate) -> ModelSpec:
-        study = self._study
-        return ModelSpec(
-            key=candidate.sha256,
-            name=candidate.name,
-            path=candidate.path,
-            size=candidate.size,
-            template=template_for(candidate, study.baseline, study.config.generation),
-            files=candidate.files,
-        )
-
-    def _request(self, cell: Cell, priority: int) -> GenerateTask:
+    def _request(self, cell: Cell, priority: int, width: int | None) -> GenerateTask:
         study = self._study
         candidate = next(one for one in study.discovery.candidates if one.sha256 == cell.candidate)
         prompt = next(one for one in study.discovery.prompts if one.id == cell.prompt_id)
         return GenerateTask(
             priority=priority,
-            model=self._spec(candidate),
+            model=study.model_spec(candidate, width),
             messages=conversation(prompt, study.config.generation),
             sampling=study.config.generation.sampling,
             seed=cell.seed,

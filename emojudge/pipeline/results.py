@@ -9,7 +9,11 @@ import dataclasses
 
 from emojudge.candidates.sections import discovery_section
 from emojudge.deploy.sections import replacement_section
-from emojudge.judges.sections import similarity_section
+from emojudge.judges.emotion_sections import emotions_section
+from emojudge.judges.frontier import frontier_section
+from emojudge.judges.pair_sections import pairs_section
+from emojudge.judges.sections import custom_section, fidelity_section
+from emojudge.judges.technical_sections import technical_section
 from emojudge.pipeline.deploying import core_summary
 from emojudge.pipeline.study import Study
 from emojudge.ranking.agreement_sections import (
@@ -18,17 +22,31 @@ from emojudge.ranking.agreement_sections import (
     people_section,
 )
 from emojudge.ranking.sections import criteria_section, ranking_section, verdict_section
+from emojudge.ranking.standing import standing_of
 from emojudge.sections import Section, SectionSource
 from emojudge.view import StudyView
+
+
+def recommended_technical_section(view: StudyView) -> Section | None:
+    """The technical section about the candidate that the verdict recommends, if there is one."""
+    decision = standing_of(view).decision
+    number = decision.recommended if decision is not None else None
+    return technical_section(view, view.candidates[number] if number is not None else None)
+
 
 SECTION_SOURCES: tuple[SectionSource, ...] = (
     verdict_section,
     ranking_section,
+    fidelity_section,
+    emotions_section,
+    frontier_section,
+    recommended_technical_section,
+    pairs_section,
+    custom_section,
     criteria_section,
     disagreement_section,
     agreement_section,
     people_section,
-    similarity_section,
     discovery_section,
     replacement_section,
 )

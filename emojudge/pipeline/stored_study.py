@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from emojudge.config_file import LoadedConfig
 from emojudge.domain import (
+    BaselineCheck,
     Candidate,
     Cell,
     CellFailure,
@@ -14,31 +15,57 @@ from emojudge.domain import (
     Prompt,
     RatedItem,
     Response,
+    TechnicalMetrics,
+    stable_hash,
 )
+from emojudge.engine.tasks import ModelSpec
 from emojudge.errors import StoreError
-from emojudge.judges.judge import PromptResponses, ResponseJudge, combine_scores
-from emojudge.judges.similarity import SimilarityJudge
-from emojudge.pipeline.cells import cell_for, sample_count
+from emojudge.judges.judge import PromptResponses, ResponseJudge, combine_scores, shares_of
+from emojudge.judges.model_judge import MeasuredBy, ModelJudge
+from emojudge.judges.sentences import says_something
+from emojudge.pipeline.baseline_check import check_id
+from emojudge.pipeline.cells import (
+    cell_for,
+    cells_again,
+    engine_version,
+    prompts_again,
+    sample_count,
+    technical_id,
+    template_for,
+)
+from emojudge.pipeline.known_text_models import KnownTextModels
 from emojudge.pipeline.state import CandidateProgress, StudyState
 from emojudge.store.study import StudyStore
 from emojudge.store.tables import (
+    BASELINE_CHECKS,
     DISCOVERY,
     FAILURES,
     JUDGEMENTS,
     RATED,
     RESPONSES,
     STUDY,
+    TECHNICAL,
+    TEXT_MODELS,
     Discovery,
 )
-from emojudge.view import StudyView
+from emojudge.text import without_thinking
+from emojudge.view import Fluency, StudyView
+
+_REPLIES = 24
+
+
+def _speaks(response: Response) -> bool:
+    return says_something(without_thinking(response.text))
 
 
 @dataclass(frozen=True)
 class _JudgedPrompt:
-    """The stored responses to a prompt, and their judgements."""
+    """The stored responses to a prompt, and their judgements; apart, the baseline's once more."""
 
     responses: tuple[Response, ...]
     judgements: tuple[Judgement, ...]
+    again: tuple[Response, ...]
+    again_judgements: tuple[Judgement, ...]
 
 
 @dataclass(frozen=True)
@@ -51,23 +78,41 @@ class _Scored:
     judgements: tuple[Judgement, ...]
     part_scores: Mapping[str, Mapping[str, float]]
     ai_scores: Mapping[str, float]
+    fluency: Fluency
+    technical: Mapping[str, TechnicalMetrics]
+    baseline_check: BaselineCheck | None
 
 
 class StoredStudy:
     """A study as it can be read. Views are kept per prompt, because most prompts do not change."""
 
-    def __init__(self, loaded: LoadedConfig) -> None:
+    def __init__(self, loaded: LoadedConfig, model_judge: type[ModelJudge] = ModelJudge) -> None:
         self.loaded = loaded
         self.config = loaded.config
         self.store = StudyStore(loaded.study_dir)
         self.state = StudyState()
-        self.judges: tuple[ResponseJudge, ...] = (
-            SimilarityJudge(loaded.config.judging_config.encoder),
+        judging = loaded.config.judging_config
+        self.text_models = KnownTextModels(self.store, judging.encoder, judging.emotion_model)
+        self.model_judge = model_judge(
+            MeasuredBy(
+                encoder=lambda: self.text_models.encoder,
+                emotions=lambda: self.text_models.emotions,
+                labels=lambda: self.text_models.emotion_labels,
+                baseline=lambda: self.baseline.sha256,
+                likelihoods=self._likelihoods_key,
+            )
         )
+        self.judges: tuple[ResponseJudge, ...] = self.model_judge.judges
         self._view: tuple[int, StudyView] | None = None
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         self._judged: dict[str, _JudgedPrompt] = {}
         self._scored: _Scored | None = None
+        self._prompts_again: frozenset[str] | None = None
+
+    def _likelihoods_key(self) -> str:
+        generation = self.config.generation
+        template = template_for(self.baseline, self.baseline, generation)
+        return stable_hash([template, generation.system_prompt, engine_version()])
 
     def follow(self) -> None:
         """Take in what other processes stored."""
@@ -75,7 +120,10 @@ class StoredStudy:
         tables = self.store.take_foreign_changes()
         if DISCOVERY.name in tables:
             self._cells.clear()
-        if tables & {DISCOVERY.name, RESPONSES.name, JUDGEMENTS.name}:
+            self._prompts_again = None
+        if tables & {TECHNICAL.name, BASELINE_CHECKS.name}:
+            self._scored = None
+        if tables & {DISCOVERY.name, RESPONSES.name, JUDGEMENTS.name, TEXT_MODELS.name}:
             self._judged.clear()
         if tables:
             self.state.data_changed()
@@ -86,10 +134,21 @@ class StoredStudy:
             self._judged.pop(prompt_id, None)
         self.state.data_changed()
 
+    def measured(self) -> None:
+        """Something was measured of the study as a whole."""
+        self._scored = None
+        self.state.data_changed()
+
+    def forget_judged(self) -> None:
+        """What decides judgements changed: nothing kept of them holds."""
+        self._judged.clear()
+        self.state.data_changed()
+
     def forget_discovery(self) -> None:
         """Discovery changed: nothing kept of the old one holds."""
         self._cells.clear()
         self._judged.clear()
+        self._prompts_again = None
 
     @property
     def discovery(self) -> Discovery:
@@ -138,6 +197,48 @@ class StoredStudy:
             ]
         return self._cells[key]
 
+    def model_spec(self, candidate: Candidate, width: int | None = None) -> ModelSpec:
+        """A candidate as the executor loads it; at a ``width`` of its own, in its own worker."""
+        return ModelSpec(
+            key=candidate.sha256 if width is None else f"{candidate.sha256}@{width}",
+            name=candidate.name,
+            path=candidate.path,
+            size=candidate.size,
+            template=template_for(candidate, self.baseline, self.config.generation),
+            files=candidate.files,
+            batch_width=width,
+        )
+
+    @property
+    def batch_width(self) -> int | None:
+        """The width that all texts are decoded at; None before the first were."""
+        record = self.store.get(STUDY, "study")
+        return record.batch_width if record is not None else None
+
+    def cells_again(self, prompt: Prompt) -> list[Cell]:
+        """The baseline's cells at another batch width; none for most prompts."""
+        width = self.batch_width
+        if self._prompts_again is None:
+            chosen = prompts_again(self.discovery.prompts, self.seed)
+            self._prompts_again = frozenset(one.id for one in chosen)
+        if width is None or prompt.id not in self._prompts_again:
+            return []
+        key = (f"again at {width}", prompt.id)
+        if key not in self._cells:
+            self._cells[key] = cells_again(self.baseline, prompt, width, self.config.generation)
+        return self._cells[key]
+
+    def wanted_cells(self) -> list[Cell]:
+        """Every cell that the present config refers to."""
+        found = self.discovery
+        own = [
+            cell
+            for candidate in found.candidates
+            for prompt in found.prompts
+            for cell in self.cells(candidate, prompt)
+        ]
+        return own + [cell for prompt in found.prompts for cell in self.cells_again(prompt)]
+
     def stored(self, cell: Cell) -> Response | None:
         """The canonical response of a cell, if there is one."""
         return self.store.get(RESPONSES, cell.id)
@@ -168,23 +269,33 @@ class StoredStudy:
                 response = self.stored(cell)
                 if response is not None:
                     (baseline if candidate.is_baseline else others).append(response)
-        return PromptResponses(prompt.id, tuple(baseline), tuple(others))
+        again = [self.stored(cell) for cell in self.cells_again(prompt)]
+        whole = tuple(one for one in again if one is not None)
+        return PromptResponses(prompt.id, tuple(baseline), tuple(others), whole)
 
     def judgements_of(self, judge: ResponseJudge, group: PromptResponses) -> list[Judgement | None]:
         """A judge's stored judgement of each response of a group; None where it is missing."""
         return [self.store.get(JUDGEMENTS, one) for one in judge.ids(group)]
 
+    @property
+    def judged(self) -> Container[str]:
+        """The ids of all stored judgements."""
+        return frozenset(one.id for one in self.store.all(JUDGEMENTS))
+
     def _judged_prompt(self, prompt: Prompt) -> _JudgedPrompt:
         """What a view needs of one prompt; kept, because most prompts do not change."""
         if prompt.id not in self._judged:
             group = self.group(prompt)
-            judgements = tuple(
-                one
-                for judge in self.judges
-                for one in self.judgements_of(judge, group)
-                if one is not None
+            own: list[Judgement] = []
+            again: list[Judgement] = []
+            repeated = {one.id for one in group.again}
+            for judge in self.judges:
+                for one in self.judgements_of(judge, group):
+                    if one is not None:
+                        (again if one.response_id in repeated else own).append(one)
+            self._judged[prompt.id] = _JudgedPrompt(
+                group.baseline + group.others, tuple(own), group.again, tuple(again)
             )
-            self._judged[prompt.id] = _JudgedPrompt(group.all, judgements)
         return self._judged[prompt.id]
 
     def judged_prompts(self) -> int:
@@ -194,12 +305,7 @@ class StoredStudy:
 
     def _failures(self) -> tuple[CellFailure, ...]:
         """Failures of cells that are wanted now."""
-        wanted = {
-            cell.id
-            for candidate in self.discovery.candidates
-            for prompt in self.discovery.prompts
-            for cell in self.cells(candidate, prompt)
-        }
+        wanted = {cell.id for cell in self.wanted_cells()}
         return tuple(one for one in self.store.all(FAILURES) if one.id in wanted)
 
     def _ratings_that_count(self, responses: frozenset[str]) -> tuple[tuple[RatedItem, ...], int]:
@@ -221,7 +327,11 @@ class StoredStudy:
     def _score(self, judged: tuple[_JudgedPrompt, ...]) -> _Scored:
         judgements = tuple(judgement for one in judged for judgement in one.judgements)
         responses = tuple(response for one in judged for response in one.responses)
-        parts = {judge.part: judge.scores(judgements) for judge in self.judges}
+        parts = {
+            judge.part: judge.scores(judgements) for judge in self.judges if judge.part is not None
+        }
+        fluency = self.model_judge.fluency
+        share = shares_of(parts, self.config.ai_scoring).get(fluency.part, 0.0)
         return _Scored(
             prompts=judged,
             responses=responses,
@@ -229,7 +339,44 @@ class StoredStudy:
             judgements=judgements,
             part_scores=parts,
             ai_scores=combine_scores(parts, self.config.ai_scoring),
+            fluency=Fluency(share, fluency.excess(judgements)),
+            technical=self.technical(),
+            baseline_check=self.baseline_check(),
         )
+
+    def compared_replies(self) -> list[Response]:
+        """One reply of the baseline to each of a seeded choice of prompts, where it says something.
+
+        Models are compared position by position on these.
+        """
+        key = [self.seed, "replies"]
+        order = sorted(self.discovery.prompts, key=lambda one: stable_hash([*key, one.id]))
+        found = [self.stored(self.cell(self.baseline, one, 0)) for one in order[:_REPLIES]]
+        return [one for one in found if one is not None and _speaks(one)]
+
+    def technical(self) -> dict[str, TechnicalMetrics]:
+        """Technical metrics by sha256, as far as they are known for the present replies."""
+        replies = self.compared_replies()
+        known = {
+            one.sha256: self.store.get(TECHNICAL, technical_id(one, replies))
+            for one in self.discovery.candidates
+        }
+        return {sha: metrics for sha, metrics in known.items() if metrics is not None}
+
+    def baseline_responses(self) -> list[Response]:
+        """All stored responses of the baseline that count."""
+        baseline = self.baseline.sha256
+        return [
+            one
+            for prompt in self.discovery.prompts
+            for one in self._judged_prompt(prompt).responses
+            if one.candidate == baseline
+        ]
+
+    def baseline_check(self) -> BaselineCheck | None:
+        """What a look at the baseline's present replies said; None before there was one."""
+        check = check_id(self.text_models.encoder, self.baseline_responses())
+        return self.store.get(BASELINE_CHECKS, check)
 
     def view(self) -> StudyView:
         """Everything stored that counts under the present config."""
@@ -255,6 +402,11 @@ class StoredStudy:
             left_out_items=left_out,
             ai_scores=scored.ai_scores,
             part_scores=scored.part_scores,
+            fluency=scored.fluency,
+            again=tuple(response for one in judged for response in one.again),
+            again_judgements=tuple(one for each in judged for one in each.again_judgements),
+            technical=scored.technical,
+            baseline_check=scored.baseline_check,
             damage=tuple(str(one) for one in self.store.damage),
         )
         self._view = (version, view)

@@ -10,6 +10,7 @@ from emojudge.candidates.discover import Discovered, discover, total_bytes
 from emojudge.config_file import LoadedConfig
 from emojudge.domain import ModelFile, Prompt
 from emojudge.errors import Interrupted, LockHeld
+from emojudge.judges.model_judge import ModelJudge
 from emojudge.pipeline.stored_study import StoredStudy
 from emojudge.store.study import SCHEMA_VERSION, Writer
 from emojudge.store.tables import DISCOVERY, STUDY, Discovery, StudyRecord
@@ -21,8 +22,9 @@ _LOG = logging.getLogger(__name__)
 class Study(StoredStudy):
     """One study folder. At most one process leads it: generates, judges, writes its logs."""
 
-    def __init__(self, loaded: LoadedConfig) -> None:
-        super().__init__(loaded)
+    def __init__(self, loaded: LoadedConfig, model_judge: type[ModelJudge] = ModelJudge) -> None:
+        """``model_judge`` may be a subclass that adds a metric of its own."""
+        super().__init__(loaded, model_judge)
         self.leader: Writer | None = None
         self.not_leading_because = ""
         self._closing = False

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emojudge.engine.encoder import ENCODER_MODULE, Encoder
+from emojudge.engine.encoder import ENCODER_MODULE
 from emojudge.engine.gpu import gpu_present, gpu_warning
 from emojudge.engine.local import WORKER_MODULE
 from emojudge.errors import EngineError
 from emojudge.pipeline.conductor import Conductor
-from emojudge.pipeline.encoders import encoder_name
 from emojudge.pipeline.engine_plan import EnginePlan, make_executor
 from emojudge.pipeline.judging import Judging
+from emojudge.pipeline.likelihoods import Likelihoods
+from emojudge.pipeline.measurements import Measurements
 from emojudge.pipeline.responses import Responses
 from emojudge.pipeline.study import Study
-
-_ENCODER_THREADS = 2
+from emojudge.pipeline.technical import Technical
+from emojudge.pipeline.text_models import TextModels
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,21 @@ class Workspace:
         modules = modules or EngineModules()
         self.study = study
         self.plan = plan
-        self.responses = Responses(study, make_executor(study, plan, modules.worker))
-        self.encoder = Encoder(encoder_name(study.loaded), _ENCODER_THREADS, modules.encoder)
-        self.judging = Judging(study, self.encoder)
-        self.conductor = Conductor(study, self.responses, self.judging)
+        executor = make_executor(study, plan, modules.worker)
+        self.responses = Responses(study, executor)
+        self.text_models = TextModels(study, modules.encoder)
+        self.judging = Judging(study, self.text_models, Likelihoods(study, executor))
+        self.technical = Technical(study, executor)
+        self.measurements = Measurements(
+            study, self.responses, self.judging, self.text_models, self.technical
+        )
+        self.conductor = Conductor(study, self.responses, self.judging, self.measurements)
 
     async def close(self) -> None:
         """Stop all workers."""
         await self.conductor.close()
         await self.responses.close()
-        await self.encoder.close()
+        await self.text_models.close()
 
 
 async def unused_gpu() -> str | None:

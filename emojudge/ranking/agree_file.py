@@ -12,8 +12,9 @@ import numpy as np
 
 from emojudge.columns import aligned
 from emojudge.errors import TableFileError, UsageError
+from emojudge.estimates import Floats
 from emojudge.ranking import coefficients as of
-from emojudge.ranking.coefficients import Floats, Interval, Level
+from emojudge.ranking.coefficients import Interval, Level
 from emojudge.tabular import Row, Table, as_number, nearest, read_table
 from emojudge.text import counted
 

@@ -18,29 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from emojudge.domain import Criterion
-from emojudge.ranking.evidence import fixed_radius
-from emojudge.ranking.normal_equations import Floats, Ints
+from emojudge.estimates import Estimate, Floats, Ints, ratio
 from emojudge.ranking.scored import Scored, ScoredItem, scored_study
 from emojudge.view import StudyView
 
 _TIE = 1e-9
 CEILING_PAIRS = 20
 """Fewer pairs that were rated twice say nothing about the ceiling."""
-MIN_CLUSTERS = 3
 _LIMITS = 1.96
 _TREND = 120
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its 95 % interval (t, jackknife over prompts), from ``count`` units.
-
-    ``interval`` is None where too few prompts, or no variation, leave it open.
-    """
-
-    value: float
-    interval: tuple[float, float] | None
-    count: int
 
 
 @dataclass(frozen=True)
@@ -132,24 +118,6 @@ def _pairs(items: Sequence[ScoredItem], people: Callable[[ScoredItem], Floats]) 
     )
     in_order = joined.of(np.argsort(joined.item, kind="stable"))
     return in_order.of(~np.isnan(in_order.ai))
-
-
-def ratio(top: Floats, bottom: Floats, prompt: Ints, count: int) -> Estimate | None:
-    """Σ top / Σ bottom with a delete-one-prompt jackknife interval; None without a denominator."""
-    total = float(bottom.sum())
-    if total <= 0:
-        return None
-    value = float(top.sum()) / total
-    tops, bottoms = np.bincount(prompt, top), np.bincount(prompt, bottom)
-    used = bottoms > 0
-    clusters = int(used.sum())
-    rest = total - bottoms[used]
-    if clusters < MIN_CLUSTERS or (rest <= 0).any():
-        return Estimate(value, None, count)
-    left_out = (float(top.sum()) - tops[used]) / rest
-    variance = (clusters - 1) / clusters * float(((left_out - left_out.mean()) ** 2).sum())
-    radius = float(fixed_radius(np.array(variance), clusters - 1))
-    return Estimate(value, (value - radius, value + radius), count)
 
 
 def _bounded(estimate: Estimate | None, low: float, high: float) -> Estimate | None:

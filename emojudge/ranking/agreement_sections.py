@@ -6,8 +6,8 @@ from typing import Any
 
 from emojudge.columns import aligned
 from emojudge.domain import Criterion
+from emojudge.estimates import Estimate
 from emojudge.ranking.agreement import (
-    Estimate,
     OrderAgreement,
     by_candidate,
     by_criterion,

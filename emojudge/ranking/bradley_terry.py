@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from emojudge.errors import EmojudgeError, UsageError
+from emojudge.estimates import Floats
 
-Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
 CONFIDENCE = 0.95

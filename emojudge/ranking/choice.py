@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from emojudge.estimates import ALPHA, Ints
 from emojudge.ranking.decision import Evidence, Rules, ladder_passed
-from emojudge.ranking.evidence import ALPHA, deciding_radius, log_evidence
-from emojudge.ranking.normal_equations import Ints
+from emojudge.ranking.evidence import deciding_radius, log_evidence
 
 
 class Shown:

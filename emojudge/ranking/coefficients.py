@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from emojudge.estimates import Floats
+
 Codes = npt.NDArray[np.int64]
 Level = Literal["nominal", "ordinal", "interval"]
 KappaWeights = Literal["linear", "quadratic"] | None

@@ -12,9 +12,9 @@ from enum import StrEnum
 
 import numpy as np
 
+from emojudge.estimates import Ints
 from emojudge.ranking.effects import Effects, combined
 from emojudge.ranking.evidence import DECISIVE, MIN_PROMPTS, deciding_radius, log_evidence
-from emojudge.ranking.normal_equations import Ints
 
 _LOG_DECISIVE = math.log(DECISIVE)
 

@@ -11,13 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emojudge.ranking.normal_equations import (
-    Floats,
-    Ints,
-    NormalEquations,
-    groups_of,
-    solve_centred,
-)
+from emojudge.estimates import Floats, Ints
+from emojudge.ranking.normal_equations import NormalEquations, groups_of, solve_centred
 
 
 @dataclass(frozen=True)

@@ -10,25 +10,15 @@ A too; that a difference of zero then reaches E ≥ 1/α in at most a share α o
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import stdtrit
 
-from emojudge.ranking.normal_equations import Floats
+from emojudge.estimates import ALPHA, Floats
 
 PRIOR_SD = 0.08
 """τ: differences of final scores that matter are of this size."""
-ALPHA = 0.05
 MIN_PROMPTS = 8
 """Nothing is decided on fewer prompts."""
 DECISIVE = 1 / ALPHA
 """A difference counts as shown from this evidence on."""
-
-
-def fixed_radius(variance: Floats, degrees: float) -> Floats:
-    """Half the width of the t interval that holds when one looks once; infinite without ν."""
-    if degrees < 1:
-        return np.full(np.shape(variance), np.inf)
-    radius: Floats = stdtrit(degrees, 1 - ALPHA / 2) * np.sqrt(variance)
-    return radius
 
 
 def _inflation(variance: Floats) -> Floats:

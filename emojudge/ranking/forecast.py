@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emojudge.estimates import Floats, Ints
 from emojudge.ranking.decision import Decision, Evidence, Kind, Rules
 from emojudge.ranking.evidence import DECISIVE, MIN_PROMPTS, PRIOR_SD, deciding_radius, log_evidence
-from emojudge.ranking.normal_equations import Floats, Ints, NormalEquations
+from emojudge.ranking.normal_equations import NormalEquations
 
 CERTAINTY = 0.9
 """The quoted number is enough in this share of the continuations."""

@@ -11,9 +11,9 @@ import numpy as np
 
 from emojudge.domain import Criterion
 from emojudge.errors import EmojudgeError
+from emojudge.estimates import Estimate, Floats
 from emojudge.ranking.agreement import (
     CEILING_PAIRS,
-    Estimate,
     OrderAgreement,
     order_agreement,
     same_order_twice,
@@ -30,7 +30,6 @@ from emojudge.ranking.coefficients import (
     resampled_kappa,
     weighted_kappa,
 )
-from emojudge.ranking.normal_equations import Floats
 from emojudge.ranking.scored import (
     MOST_CANDIDATES,
     Scored,

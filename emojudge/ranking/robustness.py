@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emojudge.estimates import Floats
 from emojudge.ranking.decision import Decision, Kind, decide
 from emojudge.ranking.effects import groups_of_each
-from emojudge.ranking.normal_equations import Floats, NormalEquations, groups_of, solve_centred
+from emojudge.ranking.normal_equations import NormalEquations, groups_of, solve_centred
 from emojudge.ranking.scored import Scored
 
 _RESAMPLES = 2000
@@ -69,7 +70,7 @@ def confidence(scored: Scored, leader: int, runner_up: int, seed: int) -> float 
     weights[:, informative] = drawn
     pair = (leader, runner_up)
     people = _resampled(scored.people, weights, pair)
-    ai = _resampled(scored.ai, weights, pair)
+    ai = _resampled(scored.ai, weights, pair) + scored.fluency.change(weights, pair)
     known = ~np.isnan(people) & ~np.isnan(ai)
     if not known.any():
         return None

@@ -11,11 +11,13 @@ from itertools import chain
 import numpy as np
 
 from emojudge.domain import Criterion, RatedItem
+from emojudge.estimates import Floats, Ints
 from emojudge.ranking.choice import Shown, adaptive
 from emojudge.ranking.decision import Evidence, Rules, evidence_of
 from emojudge.ranking.effects import Effects, effects_of
+from emojudge.ranking.fluency_part import FluencyPart
 from emojudge.ranking.next_item import Pick
-from emojudge.ranking.normal_equations import Floats, Ints, NormalEquations
+from emojudge.ranking.normal_equations import NormalEquations
 from emojudge.view import StudyView
 
 MOST_CANDIDATES = 128
@@ -145,9 +147,14 @@ class Scored:
         return sums
 
     @cached_property
+    def fluency(self) -> FluencyPart:
+        """What the AI's score holds of fluency."""
+        return FluencyPart.of(self.view, self.prompts)
+
+    @cached_property
     def ai_effects(self) -> Effects | None:
         """The AI's effects; None when it has not judged two candidates on one prompt."""
-        return effects_of(self.ai) if self.ai.items.any() else None
+        return self.fluency.recomputed(effects_of(self.ai)) if self.ai.items.any() else None
 
     def people_effects(self, sums: NormalEquations) -> Effects | None:
         """People's effects; None when nobody has rated two candidates in one item."""

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from emojudge.domain import Criterion
+from emojudge.estimates import ALPHA
 from emojudge.ranking.decision import Kind
-from emojudge.ranking.evidence import ALPHA, MIN_PROMPTS, PRIOR_SD
+from emojudge.ranking.evidence import MIN_PROMPTS, PRIOR_SD
 from emojudge.ranking.people import PairwiseStrengths, criterion_levels, pairwise_strengths
 from emojudge.ranking.robustness import EffectiveWeights
 from emojudge.ranking.standing import CandidateScore, Difference, Standing, standing_of

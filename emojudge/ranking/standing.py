@@ -11,12 +11,12 @@ from itertools import chain, zip_longest
 import numpy as np
 
 from emojudge.domain import Candidate
+from emojudge.estimates import Floats, fixed_radius
 from emojudge.ranking.decision import Decision, Evidence, decide
 from emojudge.ranking.effects import Effects
-from emojudge.ranking.evidence import MIN_PROMPTS, deciding_radius, fixed_radius, log_evidence
+from emojudge.ranking.evidence import MIN_PROMPTS, deciding_radius, log_evidence
 from emojudge.ranking.forecast import Forecast, forecast
 from emojudge.ranking.next_item import pane_count, prompt_order
-from emojudge.ranking.normal_equations import Floats
 from emojudge.ranking.robustness import (
     EffectiveWeights,
     confidence,

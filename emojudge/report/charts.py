@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from emojudge.domain import Criterion
+from emojudge.report.fidelity_charts import frontier, losses, profiles
+from emojudge.report.figure import MOST_ROWS, Figure
 from emojudge.report.svg import (
     WIDTH,
     Axis,
@@ -26,20 +27,10 @@ from emojudge.sections import Section
 from emojudge.text import counted
 from emojudge.view import StudyView
 
-MOST_ROWS = 40
-"""A plot with more rows than this would be longer than anybody scrolls; the tables have all."""
 _LABEL = 32
 _SHORT_LABEL = 20
 _SHORTEST_LABEL = 16
 _FURTHEST = 0.5
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A plot, and what it shows with n, interval and settings."""
-
-    svg: Markup
-    caption: str
 
 
 def _score(value: float | None) -> str:
@@ -251,6 +242,9 @@ def criteria_bars(view: StudyView, section: Section) -> Figure | None:
 Chart = Callable[[StudyView, Section], "Figure | None"]
 CHARTS: dict[str, tuple[Chart, ...]] = {
     "ranking": (forest, two_voices),
+    "fidelity": (losses,),
+    "emotions": (profiles,),
+    "frontier": (frontier,),
     "criteria": (criteria_bars,),
     "agreement": (agreement_over_time,),
 }

@@ -14,8 +14,20 @@ from emojudge.provenance import provenance_of
 from emojudge.report.cells import cell_text, is_numeric
 from emojudge.report.charts import figures_of
 from emojudge.report.json_report import is_complete
+from emojudge.report.scatter_text import MARKED, UNMARKED, axis_text
 from emojudge.report.verdict_part import verdict_part
-from emojudge.sections import Column, ItemList, Mark, Row, Section, Sentence, Table, Trend, Voice
+from emojudge.sections import (
+    Column,
+    ItemList,
+    Mark,
+    Row,
+    Scatter,
+    Section,
+    Sentence,
+    Table,
+    Trend,
+    Voice,
+)
 from emojudge.text import visible, visible_line
 from emojudge.view import StudyView
 
@@ -36,6 +48,20 @@ def _trend(block: Trend) -> Markup:
     return Markup('<p class="{}"><span class="dim">{}:</span> {}</p>\n').format(
         block.voice.value, visible_line(block.label), shares
     )
+
+
+@_block.register
+def _scatter(block: Scatter) -> Markup:
+    lines = Markup("").join(
+        Markup("<li>{} {}: {}, {}</li>\n").format(
+            MARKED if one.marked else UNMARKED,
+            visible_line(one.label),
+            axis_text(one.x, block.x),
+            axis_text(one.y, block.y),
+        )
+        for one in block.points
+    )
+    return Markup("<ul>\n{}</ul>\n").format(lines)
 
 
 @_block.register
@@ -86,8 +112,8 @@ def _table(block: Table) -> Markup:
 
 def _section(view: StudyView, section: Section) -> dict[str, Any]:
     figures = figures_of(view, section)
-    # A trend that is drawn need not be told in figures too.
-    blocks = [one for one in section.blocks if not (figures and isinstance(one, Trend))]
+    # A trend or points that are drawn need not be told in figures too.
+    blocks = [one for one in section.blocks if not (figures and isinstance(one, Trend | Scatter))]
     return {
         "title": visible_line(section.title),
         "figures": figures,

@@ -45,7 +45,7 @@ class ResultsScreen(StudyScreen):
         self.top.parts = (
             ("study", study.config.name),
             ("rated items", str(len(view.counted_items))),
-            ("judged responses", str(len(view.judgements))),
+            ("judged responses", str(len(view.ai_scores))),
         )
         insights = self.desk.insights
         insights.want_sections(True)

@@ -22,6 +22,9 @@ _PIPELINE_LOGS = {
     "responses": "responses.log",
     "failures": "responses.log",
     "judgements": "judgements.log",
+    "technical": "metrics.log",
+    "baseline_checks": "metrics.log",
+    "text_models": "metrics.log",
 }
 _RATER_TABLES = ("items", "drafts", "rated")
 T = TypeVar("T", bound=Frozen)

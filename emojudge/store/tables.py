@@ -13,6 +13,7 @@ from tinydb.storages import MemoryStorage
 from tinydb.table import Document, Table
 
 from emojudge.domain import (
+    BaselineCheck,
     Candidate,
     CellFailure,
     Draft,
@@ -22,6 +23,8 @@ from emojudge.domain import (
     Prompt,
     RatedItem,
     Response,
+    TechnicalMetrics,
+    TextModel,
     Unusable,
 )
 from emojudge.errors import StoreError
@@ -71,13 +74,28 @@ DISCOVERY = TableOf("discovery", Discovery)
 RESPONSES = TableOf("responses", Response)
 FAILURES = TableOf("failures", CellFailure)
 JUDGEMENTS = TableOf("judgements", Judgement)
+TECHNICAL = TableOf("technical", TechnicalMetrics)
+BASELINE_CHECKS = TableOf("baseline_checks", BaselineCheck)
+TEXT_MODELS = TableOf("text_models", TextModel)
 ITEMS = TableOf("items", Item)
 DRAFTS = TableOf("drafts", Draft)
 RATED = TableOf("rated", RatedItem)
 
 ALL_TABLES: dict[str, TableOf[Any]] = {
     table.name: table
-    for table in (STUDY, DISCOVERY, RESPONSES, FAILURES, JUDGEMENTS, ITEMS, DRAFTS, RATED)
+    for table in (
+        STUDY,
+        DISCOVERY,
+        RESPONSES,
+        FAILURES,
+        JUDGEMENTS,
+        TECHNICAL,
+        BASELINE_CHECKS,
+        TEXT_MODELS,
+        ITEMS,
+        DRAFTS,
+        RATED,
+    )
 }
 
 

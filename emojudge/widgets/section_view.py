@@ -10,7 +10,8 @@ from textual.events import Resize
 from textual.widget import Widget
 
 from emojudge.report.cells import cell_text, is_numeric
-from emojudge.sections import ItemLine, ItemList, Section, Sentence, Table, Trend, Voice
+from emojudge.report.scatter_text import scatter_text
+from emojudge.sections import ItemLine, ItemList, Scatter, Section, Sentence, Table, Trend, Voice
 from emojudge.text import visible_line
 from emojudge.theme import VOICE_STYLES
 from emojudge.widgets.trend import trend_bars
@@ -35,6 +36,15 @@ def _trend(block: Trend, width: int) -> Content:
         (f"{block.label} ", "$quiet"),
         (trend_bars(block.values), VOICE_STYLES[block.voice.value]),
     )
+
+
+@block_content.register
+def _scatter(block: Scatter, width: int) -> Content:
+    lines = [
+        Content.assemble(*((text, VOICE_STYLES[voice.value]) for text, voice in line))
+        for line in scatter_text(block, width)
+    ]
+    return Content("\n").join(lines)
 
 
 def items_content(block: ItemList, marked: int | None) -> Content:
@@ -70,9 +80,9 @@ def _table(block: Table, width: int) -> Content:
         ]
         for row in block.rows
     ]
+    titles = [visible_line(column.title) for column in block.columns]
     widths = [
-        max([len(column.title), *(len(row[index]) for row in texts)])
-        for index, column in enumerate(block.columns)
+        max([len(title), *(len(row[index]) for row in texts)]) for index, title in enumerate(titles)
     ]
     shown = max(1, _fitting(widths, width))
     numeric = [is_numeric(block, index) for index in range(shown)]
@@ -80,7 +90,7 @@ def _table(block: Table, width: int) -> Content:
     def pad(text: str, index: int) -> str:
         return text.rjust(widths[index]) if numeric[index] else text.ljust(widths[index])
 
-    heads = [(pad(block.columns[index].title, index), "$quiet") for index in range(shown)]
+    heads = [(pad(titles[index], index), "$quiet") for index in range(shown)]
     lines = [Content(_GAP).join([Content.styled(text, style) for text, style in heads])]
     for row, cells in zip(block.rows, texts, strict=True):
         styled = []
@@ -93,7 +103,7 @@ def _table(block: Table, width: int) -> Content:
             styled.append(Content.styled(pad(cells[index], index), VOICE_STYLES[voice.value]))
         lines.append(Content(_GAP).join(styled))
     if shown < len(block.columns):
-        hidden = ", ".join(column.title for column in block.columns[shown:])
+        hidden = ", ".join(titles[shown:])
         lines.append(Content.styled(f"wider terminal or report: {hidden}", "$quiet"))
     return Content("\n").join(lines)
 
@@ -134,7 +144,7 @@ class SectionView(Widget):
     def render(self) -> Content:
         """Title, then blocks."""
         room = max(20, self.content_size.width or 78)
-        parts = [Content.styled(self._section.title, "$quiet bold")]
+        parts = [Content.styled(visible_line(self._section.title), "$quiet bold")]
         for block in self._section.blocks:
             if isinstance(block, ItemList):
                 parts.append(items_content(block, self.marked))

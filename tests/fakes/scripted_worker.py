@@ -17,14 +17,27 @@ from pathlib import Path
 
 from emojudge.engine.child import Channel
 from emojudge.engine.protocol import (
+    Compared,
+    CompareReference,
+    DescribeWorker,
     Generate,
     Generated,
     LoadModel,
+    LogLikelihood,
+    LogLikelihoods,
+    Measured,
+    Measurement,
     ModelReady,
+    Perplexity,
+    PerplexityMeasured,
+    Recorded,
+    RecordReference,
     TaskBegan,
     TaskFailed,
     TextDelta,
     TextFrame,
+    TokenLikelihood,
+    WorkerDescribed,
 )
 
 _WORDS = ("I", "am", "here", "with", "you", "and", "that", "sounds", "hard", "tell", "me", "more")
@@ -48,6 +61,52 @@ def _say(channel: Channel, command: Generate, path: str) -> Generated:
         seconds=0.1,
         rendered_sha256=hashlib.sha256(command.model_dump_json().encode()).hexdigest(),
     )
+
+
+def _measure(command: Measurement, path: str) -> Measured:
+    """Figures that depend on the texts and the model's path only."""
+    draw = random.Random(f"{Path(path).name}")
+    match command:
+        case LogLikelihood():
+            counts = [len(one.text.split()) for one in command.texts]
+            return LogLikelihoods(
+                id=command.id,
+                texts=tuple(TokenLikelihood(tokens=count, total=-2.0 * count) for count in counts),
+            )
+        case Perplexity():
+            return PerplexityMeasured(
+                id=command.id,
+                perplexity=20 + draw.random(),
+                standard_error=0.5,
+                positions=100,
+                chunks=1,
+            )
+        case RecordReference():
+            folder = Path(command.folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "reference.json").write_text("{}")
+            return Recorded(id=command.id, bytes=2)
+        case CompareReference():
+            return Compared(
+                id=command.id,
+                mean_kl=draw.random(),
+                standard_error=0.01,
+                positions=50,
+                same_top=0.9,
+                all_positions=80,
+                first_divergence=tuple(range(len(command.texts))),
+            )
+        case DescribeWorker():
+            return WorkerDescribed(
+                id=command.id,
+                load_seconds=0.1,
+                load_mode="scripted",
+                gpu_offload=False,
+                threads=1,
+                peak_bytes=1 << 20,
+            )
+        case _:
+            raise AssertionError(command)
 
 
 def _misbehave(channel: Channel, text: str) -> None:
@@ -102,6 +161,9 @@ def main() -> None:
                 channel.send(_say(channel, command, path))
             else:
                 channel.send(_say(channel, command, path))
+        elif isinstance(command, Measurement):
+            channel.send(TaskBegan(id=command.id))
+            channel.send(_measure(command, path))
 
 
 if __name__ == "__main__":

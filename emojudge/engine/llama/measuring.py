@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,14 +10,17 @@ from emojudge.engine.llama.fidelity import ForcedText, Reference, perplexity
 from emojudge.engine.llama.model import LlamaModel
 from emojudge.engine.llama.prompt import PromptBuilder
 from emojudge.engine.llama.scoring import Scorer
+from emojudge.engine.memory import peak_resident_bytes, vram_of
 from emojudge.engine.protocol import (
     Compared,
     CompareReference,
+    DescribeWorker,
     GivenText,
     LogLikelihood,
     LogLikelihoods,
     Measured,
     Measurement,
+    ModelReady,
     Perplexity,
     PerplexityMeasured,
     Recorded,
@@ -24,6 +28,7 @@ from emojudge.engine.protocol import (
     Score,
     Scored,
     TokenLikelihood,
+    WorkerDescribed,
 )
 from emojudge.errors import EngineError
 
@@ -31,10 +36,19 @@ from emojudge.errors import EngineError
 class Measuring:
     """Answers measurements with one model."""
 
-    def __init__(self, model: LlamaModel, scorer: Scorer, prompts: PromptBuilder) -> None:
+    def __init__(
+        self,
+        model: LlamaModel,
+        scorer: Scorer,
+        prompts: PromptBuilder,
+        ready: ModelReady,
+        threads: int,
+    ) -> None:
         self._model = model
         self._scorer = scorer
         self._prompts = prompts
+        self._ready = ready
+        self.threads = threads
 
     def answer(self, command: Measurement) -> Measured:
         """Measure. Raises EngineError, Aborted or NativeFailure."""
@@ -65,6 +79,16 @@ class Measuring:
                     self._model, self._scorer, [self._forced(one) for one in command.texts]
                 )
                 return Compared(id=command.id, **asdict(divergence))
+            case DescribeWorker():
+                return WorkerDescribed(
+                    id=command.id,
+                    load_seconds=self._ready.load_seconds,
+                    load_mode=self._ready.load_mode,
+                    gpu_offload=self._ready.gpu_offload,
+                    threads=self.threads,
+                    peak_bytes=peak_resident_bytes(os.getpid()),
+                    vram_bytes=vram_of(os.getpid()) if self._ready.gpu_offload else None,
+                )
 
     def _plain(self, text: str) -> list[int]:
         """Tokens of text inside an answer; never control tokens."""
@@ -94,8 +118,11 @@ class Measuring:
         return tokens[0]
 
     def _forced(self, given: GivenText) -> ForcedText:
+        """The text behind its prompt, as much of it as the context holds."""
         prompt = self._prompts.build(given.messages).tokens
-        return ForcedText(prompt, tuple(self._plain(given.text)))
+        text = self._plain(given.text)
+        room = len(text) if self._scorer.limit is None else self._scorer.limit - len(prompt)
+        return ForcedText(prompt, tuple(text[: max(0, room)]))
 
     def _likelihood(self, given: GivenText) -> TokenLikelihood:
         forced = self._forced(given)

@@ -7,6 +7,7 @@ so that suffixes branch from a common prefix for the cost of their own few token
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -26,6 +27,7 @@ from emojudge.errors import EngineError
 LOGIT_ROWS = 256
 """Rows of logits asked for at once: at a vocabulary of 128k, 256 rows are 131 MB."""
 
+_BROKEN = "The model's logits are not finite numbers: its weights are broken. Quantize it again."
 _PREFIX = 0
 _BRANCHES = 63
 """Suffixes evaluated together; each is a sequence of its own beside the prefix."""
@@ -38,12 +40,22 @@ def log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """
     shifted = logits.astype(np.float64)
     if not np.isfinite(shifted).all():
-        raise EngineError(
-            "The model's logits are not finite numbers: its weights are broken. Quantize it again."
-        )
+        raise EngineError(_BROKEN)
     shifted -= shifted.max()
     shifted -= np.log(np.exp(shifted).sum())
     return shifted
+
+
+def log_probability(logits: npt.NDArray[np.float32], token: int) -> float:
+    """One element of :func:`log_softmax`, to single precision and without the other ones.
+
+    Raises EngineError like it.
+    """
+    top = logits.max()
+    total = float(np.exp(logits - top).sum(dtype=np.float64))
+    if not np.isfinite(total) or not np.isfinite(logits[token]):
+        raise EngineError(_BROKEN)
+    return float(logits[token] - top) - math.log(total)
 
 
 class Scorer(ContextHolder):
@@ -51,7 +63,7 @@ class Scorer(ContextHolder):
 
     def __init__(self, model: LlamaModel, threads: int, context_limit: int | None) -> None:
         super().__init__(model, threads)
-        self._limit = context_limit
+        self.limit = context_limit
         self._held: list[int] = []
         self._batch = DecodeBatch(PREFILL_TOKENS, _BRANCHES + 1)
         self.reused_tokens = 0
@@ -62,9 +74,9 @@ class Scorer(ContextHolder):
         ``longest`` is the most tokens that one sequence has, if the sequences share some.
         """
         longest = longest or tokens
-        if self._limit is not None and longest > self._limit:
+        if self.limit is not None and longest > self.limit:
             raise EngineError(
-                f"The text has {longest} tokens, but the context holds {self._limit}. Shorten it, "
+                f"The text has {longest} tokens, but the context holds {self.limit}. Shorten it, "
                 "or raise performance_config.context_length if the model can do more."
             )
         now = self._context
@@ -217,7 +229,7 @@ class Scorer(ContextHolder):
             raise EngineError("The first token of a text cannot be predicted from nothing.")
         tokens = [*prompt, *text]
         return np.array(
-            [log_softmax(row)[tokens[index]] for index, row in self.rows(tokens, len(prompt))]
+            [log_probability(row, tokens[index]) for index, row in self.rows(tokens, len(prompt))]
         )
 
     def close(self) -> None:

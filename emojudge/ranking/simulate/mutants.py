@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from emojudge.estimates import fixed_radius
 from emojudge.ranking.effects import effects_of
 from emojudge.ranking.evidence import (
     DECISIVE,
     MIN_PROMPTS,
-    fixed_radius,
     log_evidence,
 )
 from emojudge.ranking.normal_equations import NormalEquations

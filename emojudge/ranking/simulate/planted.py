@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emojudge.ranking.normal_equations import Floats, Ints
+from emojudge.estimates import Floats, Ints
 
 
 @dataclass(frozen=True)

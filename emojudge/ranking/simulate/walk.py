@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from emojudge.estimates import fixed_radius
 from emojudge.ranking.decision import Decision, Evidence, Kind, decide
-from emojudge.ranking.evidence import MIN_PROMPTS, deciding_radius, fixed_radius
+from emojudge.ranking.evidence import MIN_PROMPTS, deciding_radius
 from emojudge.ranking.forecast import forecast
 from emojudge.ranking.simulate.planted import Design, Truth
 from emojudge.ranking.simulate.study import Chooser, SimulatedStudy

@@ -1,0 +1,49 @@
+"""Every pair of candidates, prompt by prompt: which one the AI score prefers."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import combinations
+
+from emojudge.view import StudyView
+
+
+@dataclass(frozen=True)
+class PairCount:
+    """``wins`` of ``left`` over ``right``, ``ties`` and ``losses``, in prompts."""
+
+    left: str
+    right: str
+    wins: int
+    ties: int
+    losses: int
+
+
+def prompt_scores(view: StudyView) -> dict[str, dict[str, float]]:
+    """The AI score of each candidate (sha256) on each prompt: the mean over its responses."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for response in view.responses:
+        score = view.ai_scores.get(response.id)
+        if score is not None:
+            values[response.candidate][response.prompt_id].append(score)
+    return {
+        candidate: {prompt: math.fsum(own) / len(own) for prompt, own in by_prompt.items()}
+        for candidate, by_prompt in values.items()
+    }
+
+
+def pair_counts(view: StudyView) -> list[PairCount]:
+    """All pairs in the view's order; within ``equivalence_margin`` of each other is a tie."""
+    margin = view.config.judging_config.equivalence_margin
+    scores = prompt_scores(view)
+    counts = []
+    for left, right in combinations([one.sha256 for one in view.candidates], 2):
+        own, other = scores.get(left, {}), scores.get(right, {})
+        differences = [own[prompt] - other[prompt] for prompt in own if prompt in other]
+        wins = sum(one > margin for one in differences)
+        losses = sum(one < -margin for one in differences)
+        if differences:
+            counts.append(PairCount(left, right, wins, len(differences) - wins - losses, losses))
+    return counts

@@ -1,0 +1,74 @@
+"""What the judges' sections have in common: figures as text and as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from emojudge.domain import Candidate
+from emojudge.estimates import Estimate
+from emojudge.sections import Interval, Voice
+from emojudge.view import StudyView
+
+
+def finite(value: float | None) -> float | None:
+    """JSON has neither infinities nor NaN."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def estimate_data(estimate: Estimate | None) -> dict[str, Any] | None:
+    """An estimate for JSON; None where there is no finite value."""
+    if estimate is None or not math.isfinite(estimate.value):
+        return None
+    ends = estimate.interval
+    return {
+        "value": float(estimate.value),
+        "interval": None if ends is None else [finite(end) for end in ends],
+        "n": int(estimate.count),
+    }
+
+
+def interval_cell(estimate: Estimate, factor: float, decimals: int) -> Interval | None:
+    """An estimate's interval, in units of 1 / factor."""
+    if estimate.interval is None:
+        return None
+    low, high = (factor * end for end in estimate.interval)
+    return Interval(rounded(low, decimals), rounded(high, decimals), decimals)
+
+
+def rounded(value: float, decimals: int) -> float:
+    """What is shown as 0 has no sign."""
+    return round(value, decimals) + 0.0
+
+
+def number_text(value: float, decimals: int, *, signed: bool = False) -> str:
+    """With a real minus sign."""
+    sign = "+" if signed else ""
+    return f"{rounded(value, decimals):{sign}.{decimals}f}".replace("-", "−")
+
+
+def percent_text(value: float, decimals: int = 1) -> str:
+    """A share as a percentage."""
+    return f"{number_text(100 * value, decimals)} %"
+
+
+def listed(words: Iterable[str]) -> str:
+    """``a, b and c``."""
+    *rest, last = words
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def baseline_of(view: StudyView) -> Candidate | None:
+    """The candidate that everything is measured against."""
+    return next((one for one in view.candidates if one.is_baseline), None)
+
+
+def baseline_first(view: StudyView) -> list[Candidate]:
+    """All candidates, the baseline before the others."""
+    return sorted(view.candidates, key=lambda one: not one.is_baseline)
+
+
+def voice_of(candidate: Candidate) -> Voice:
+    """The baseline is dim everywhere."""
+    return Voice.BASELINE if candidate.is_baseline else Voice.PLAIN

@@ -1,0 +1,95 @@
+"""What is measured once everything is generated: both noise floors, the baseline, the models."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from emojudge.domain import CellFailure
+from emojudge.errors import EngineError
+from emojudge.pipeline.baseline_check import check_baseline, check_id
+from emojudge.pipeline.cells import other_width
+from emojudge.pipeline.judging import Judging
+from emojudge.pipeline.responses import Responses
+from emojudge.pipeline.study import Study
+from emojudge.pipeline.technical import Technical
+from emojudge.pipeline.text_models import TextModels
+from emojudge.store.tables import BASELINE_CHECKS
+from emojudge.text import without_thinking
+
+_LOG = logging.getLogger(__name__)
+
+
+class Measurements:
+    """The end of phase 2. What is stored is never measured again."""
+
+    def __init__(
+        self,
+        study: Study,
+        responses: Responses,
+        judging: Judging,
+        text_models: TextModels,
+        technical: Technical,
+    ) -> None:
+        self._study = study
+        self._responses = responses
+        self._judging = judging
+        self._text_models = text_models
+        self._technical = technical
+
+    async def generate_again(self) -> int:
+        """The baseline once more at another batch width; returns how many texts were generated."""
+        study = self._study
+        width = study.batch_width
+        if width is None:
+            return 0
+        prompts = [one for one in study.discovery.prompts if study.cells_again(one)]
+        cells = [cell for one in prompts for cell in study.cells_again(one)]
+        missing = [cell for cell in cells if study.stored(cell) is None]
+        if not missing:
+            return 0
+        other = other_width(width)
+        study.state.say(f"the baseline again, {other} texts together", running=True)
+        results = await asyncio.gather(
+            *(self._responses.ensure(cell, width=other) for cell in missing)
+        )
+        failed = sum(isinstance(one, CellFailure) for one in results)
+        for prompt in prompts:
+            study.changed(prompt.id)
+        _LOG.info(
+            "noise floor: %s generated again at batch width %d instead of %d: %d texts, %d failed",
+            study.baseline.name,
+            other,
+            width,
+            len(missing) - failed,
+            failed,
+        )
+        return len(missing) - failed
+
+    async def check_baseline(self) -> None:
+        """Look whether the baseline answers what it is asked. Raises EngineError."""
+        study = self._study
+        responses = study.baseline_responses()
+        if not responses:
+            return
+        if study.baseline_check() is not None:
+            return
+        rows = await self._text_models.embed([without_thinking(one.text) for one in responses])
+        check = check_id(study.text_models.encoder, responses)
+        found = check_baseline(check, responses, rows)
+        if found is not None:
+            study.lead().put(BASELINE_CHECKS, [found])
+            study.measured()
+
+    async def run(self) -> None:
+        """Everything that is missing. Raises EngineError when the encoder cannot be run."""
+        await self.generate_again()
+        problem: EngineError | None = None
+        try:
+            await self._judging.judge(self._study.discovery.prompts)
+            await self.check_baseline()
+        except EngineError as failure:
+            problem = failure
+        await self._technical.run()
+        if problem is not None:
+            raise problem

@@ -1,0 +1,290 @@
+"""Technical metrics: what a candidate is like as a model on this machine, and next to the baseline.
+
+Each candidate is loaded once more, in a worker of its own that decodes one text at a time, as a
+companion does, and measured while nothing else is generated.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emojudge import clock
+from emojudge.domain import Candidate, Response, TechnicalMetrics, stable_hash
+from emojudge.engine.protocol import (
+    Compared,
+    CompareReference,
+    DescribeWorker,
+    Generated,
+    GivenText,
+    Measured,
+    Measurement,
+    Perplexity,
+    PerplexityMeasured,
+    RecordReference,
+    WorkerDescribed,
+)
+from emojudge.engine.tasks import BACKGROUND, Executor, Failed, Finished, GenerateTask
+from emojudge.errors import EngineError
+from emojudge.paths import make_private_folder
+from emojudge.pipeline.cells import conversation, technical_id
+from emojudge.pipeline.likelihoods import measure
+from emojudge.pipeline.study import Study
+from emojudge.prompts import BUNDLED_NAME, bundled_prompts, parse_prompts
+from emojudge.store.tables import TECHNICAL
+from emojudge.text import without_thinking
+
+_LOG = logging.getLogger(__name__)
+_VERSION = 1
+_TIMED_TEXTS = 3
+_POSITIONS = 1024
+"""At a vocabulary of 128k these are 270 MB of half-precision numbers on disk."""
+_CHUNK_TOKENS = 256
+_CHUNKS = 16
+_STEP_SECONDS = 1800.0
+_REFERENCES = "reference"
+
+
+@dataclass(frozen=True)
+class _Timing:
+    first_token_seconds: float
+    tokens_per_second: float
+
+
+class Technical:
+    """Measures candidates whose figures are not stored yet."""
+
+    def __init__(self, study: Study, executor: Executor) -> None:
+        self._study = study
+        self._executor = executor
+
+    def missing(self) -> list[Candidate]:
+        """Candidates without figures for the present replies of the baseline."""
+        replies = self._study.compared_replies()
+        return [
+            one
+            for one in self._study.discovery.candidates
+            if self._study.store.get(TECHNICAL, technical_id(one, replies)) is None
+        ]
+
+    async def run(self) -> int:
+        """Measure what is missing; returns how many candidates were.
+
+        A candidate that cannot be loaded any more is reported, and stops no other. Raises
+        StoreError.
+        """
+        missing = self.missing()
+        if not missing:
+            return 0
+        study, replies = self._study, self._study.compared_replies()
+        references = await self._record(replies, missing)
+        try:
+            return await self._measure_all(missing, replies, references)
+        finally:
+            if isinstance(references, Path) and not study.config.performance_config.cache:
+                shutil.rmtree(references)
+
+    async def _measure_all(
+        self,
+        missing: Sequence[Candidate],
+        replies: Sequence[Response],
+        references: Path | EngineError | None,
+    ) -> int:
+        study, done = self._study, 0
+        for number, candidate in enumerate(missing, 1):
+            study.state.say(f"measuring {candidate.name}: {number} of {len(missing)}", running=True)
+            try:
+                found = await self._of(candidate, replies, references)
+            except EngineError as problem:
+                _LOG.error("%s", problem)
+                study.state.report_problem(str(problem))
+                continue
+            study.lead().put(TECHNICAL, [found])
+            study.measured()
+            done += 1
+            _LOG.info(
+                "%s: loads in %.2f s, first token after %.3f s, %.0f tokens/s, one text at a time",
+                candidate.name,
+                found.load_seconds,
+                found.first_token_seconds,
+                found.tokens_per_second,
+            )
+        return done
+
+    async def _record(
+        self, replies: Sequence[Response], missing: Sequence[Candidate]
+    ) -> Path | EngineError | None:
+        """The folder of the baseline's predictions, made if it is not there; None: no replies."""
+        study = self._study
+        if not replies or all(one.is_baseline for one in missing):
+            return None
+        folder = reference_folder(study, replies)
+        if (folder / "reference.json").exists():
+            return folder
+        make_private_folder(folder.parent)
+        study.state.say("keeping the baseline's predictions", running=True)
+        command = RecordReference(
+            id="",
+            texts=self._given(replies),
+            folder=str(folder),
+            most_positions=_POSITIONS,
+            seed=study.seed,
+        )
+        try:
+            await self._measure(study.baseline, command)
+        except EngineError as problem:
+            _LOG.error("%s", problem)
+            return problem
+        return folder
+
+    def _given(self, replies: Sequence[Response]) -> tuple[GivenText, ...]:
+        prompts = {one.id: one for one in self._study.discovery.prompts}
+        generation = self._study.config.generation
+        return tuple(
+            GivenText(
+                messages=conversation(prompts[one.prompt_id], generation),
+                text=without_thinking(one.text),
+            )
+            for one in replies
+        )
+
+    async def _measure(self, candidate: Candidate, command: Measurement) -> Measured:
+        model = self._study.model_spec(candidate, width=1)
+        return await measure(self._executor, model, command, _STEP_SECONDS)
+
+    async def _of(
+        self,
+        candidate: Candidate,
+        replies: Sequence[Response],
+        references: Path | EngineError | None,
+    ) -> TechnicalMetrics:
+        """Timing first, so that nothing that is read afterwards counts as its memory."""
+        timing = await self._time(candidate)
+        worker = await self._measure(candidate, DescribeWorker(id=""))
+        assert isinstance(worker, WorkerDescribed)
+        problems = []
+        words = compared = None
+        try:
+            words = await self._measure(candidate, _perplexity_command())
+        except EngineError as problem:
+            problems.append(str(problem))
+        if isinstance(references, EngineError):
+            problems.append(str(references))
+        elif references is not None and not candidate.is_baseline:
+            command = CompareReference(id="", texts=self._given(replies), folder=str(references))
+            try:
+                compared = await self._measure(candidate, command)
+            except EngineError as problem:
+                problems.append(str(problem))
+        metrics = TechnicalMetrics(
+            id=technical_id(candidate, replies),
+            candidate=candidate.sha256,
+            load_seconds=worker.load_seconds,
+            load_mode=worker.load_mode,
+            gpu_offload=worker.gpu_offload,
+            threads=worker.threads,
+            first_token_seconds=timing.first_token_seconds,
+            tokens_per_second=timing.tokens_per_second,
+            peak_bytes=worker.peak_bytes,
+            vram_bytes=worker.vram_bytes,
+            problem="; ".join(problems) or None,
+            created=clock.stamp(),
+        )
+        if isinstance(words, PerplexityMeasured):
+            metrics = metrics.model_copy(
+                update={
+                    "perplexity": words.perplexity,
+                    "perplexity_error": words.standard_error,
+                    "scored_tokens": words.positions,
+                }
+            )
+        if isinstance(compared, Compared):
+            metrics = metrics.model_copy(
+                update={
+                    "mean_kl": compared.mean_kl,
+                    "kl_error": compared.standard_error,
+                    "kl_positions": compared.positions,
+                    "same_top": compared.same_top,
+                    "all_positions": compared.all_positions,
+                    "first_divergence": median_divergence(compared.first_divergence),
+                    "replies": len(compared.first_divergence),
+                }
+            )
+        return metrics
+
+    async def _time(self, candidate: Candidate) -> _Timing:
+        """Medians over a few texts, one after another; the first one's warms up and is left out."""
+        study = self._study
+        prompts = study.discovery.prompts
+        results = [
+            await self._generate(candidate, number, prompts[number % len(prompts)].id)
+            for number in range(_TIMED_TEXTS + 1)
+        ]
+        timed = results[1:]
+        speeds = [
+            (one.tokens - 1) / (one.seconds - one.first_token_seconds)
+            for one in timed
+            if one.tokens > 1 and one.seconds > one.first_token_seconds
+        ]
+        return _Timing(
+            statistics.median(one.first_token_seconds for one in timed),
+            statistics.median(speeds) if speeds else 0.0,
+        )
+
+    async def _generate(self, candidate: Candidate, seed: int, prompt_id: str) -> Generated:
+        study = self._study
+        prompt = next(one for one in study.discovery.prompts if one.id == prompt_id)
+        task = GenerateTask(
+            priority=BACKGROUND,
+            model=study.model_spec(candidate, width=1),
+            messages=conversation(prompt, study.config.generation),
+            sampling=study.config.generation.sampling,
+            seed=seed,
+            deadline_seconds=study.config.performance_config.response_timeout_seconds,
+        )
+        async for event in self._executor.submit(task):
+            if isinstance(event, Finished):
+                return event.result
+            if isinstance(event, Failed):
+                raise EngineError(f"{candidate.name} could not be timed: {event.reason}")
+        raise EngineError(f"{candidate.name} was stopped before it was timed.")
+
+
+def _perplexity_command() -> Perplexity:
+    """Over the bundled prompts' own words whatever the study's, so that studies compare."""
+    prompts = parse_prompts(bundled_prompts().decode(), BUNDLED_NAME)
+    text = "\n\n".join(turn.content for one in prompts for turn in one.messages)
+    return Perplexity(id="", text=text, chunk_tokens=_CHUNK_TOKENS, most_chunks=_CHUNKS)
+
+
+def reference_folder(study: Study, replies: Sequence[Response]) -> Path:
+    """Where the baseline's predictions on these replies are kept."""
+    key = [_VERSION, study.baseline.sha256, _POSITIONS, [one.id for one in replies]]
+    return study.store.folder / _REFERENCES / stable_hash(key)
+
+
+def references_bytes(study: Study) -> int:
+    """What all kept predictions take on disk."""
+    return sum(file.stat().st_size for file in _all_references(study) for file in file.iterdir())
+
+
+def old_references(study: Study) -> list[Path]:
+    """Kept predictions on replies that are not the present ones."""
+    present = reference_folder(study, study.compared_replies())
+    return [folder for folder in _all_references(study) if folder != present]
+
+
+def _all_references(study: Study) -> list[Path]:
+    folder = study.store.folder / _REFERENCES
+    return sorted(one for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+
+
+def median_divergence(first: Sequence[int | None]) -> float | None:
+    """The median of first differing tokens; None where half of the replies or more have none."""
+    places = sorted(float("inf") if one is None else one for one in first)
+    middle = statistics.median(places) if places else float("inf")
+    return None if middle == float("inf") else middle
