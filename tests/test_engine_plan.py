@@ -215,6 +215,28 @@ async def test_responses_of_earlier_settings_stay_because_they_were_judged(
     changed.close()
 
 
+async def test_predictions_on_other_replies_are_pruned(tmp_path: Path) -> None:
+    await judged_study(tmp_path)
+    changed = await judged_study(tmp_path, generation={"temperature": 0.2})
+    assert len(list((tmp_path / "reference").iterdir())) == 2
+    contents = cache_contents(changed)
+    assert (len(contents.old_references), contents.prunable) == (1, True)
+    assert contents.computed > (tmp_path / "vectors.sqlite").stat().st_size > 0
+    left = prune(changed)
+    assert left.old_references == ()
+    assert len(list((tmp_path / "reference").iterdir())) == 1
+    assert {one.id for one in changed.view().judgements}
+    changed.close()
+
+
+async def test_nothing_is_kept_without_a_cache(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path, performance_config={"cache": False})
+    assert not (tmp_path / "vectors.sqlite").exists()
+    assert list((tmp_path / "reference").iterdir()) == []
+    assert len(study.view().technical) == 3
+    study.close()
+
+
 async def test_a_pause_lets_texts_finish_and_starts_no_more(tmp_path: Path) -> None:
     more = [{"id": f"more{number}", "prompt": "and?", "category": "x"} for number in range(40)]
     study = Study(write_study(tmp_path, prompts=more))
@@ -241,6 +263,13 @@ async def test_a_pause_lets_texts_finish_and_starts_no_more(tmp_path: Path) -> N
     workspace.conductor.run_all()
     while study.state.status.activity != "ai-judge is complete":  # noqa: ASYNC110
         await asyncio.sleep(0.05)
-    assert len(study.store.all(RESPONSES)) == 160
+    assert len(study.view().responses) == 160
+    # What follows when all is generated: both floors, the baseline's health, the models.
+    view = study.view()
+    assert len(view.judgements) == 160 * 3
+    assert (len(view.again), len(view.again_judgements)) == (24, 24 * 3)
+    assert len(view.technical) == 3
+    assert view.baseline_check is not None
+    assert study.state.status.problem is None
     await workspace.close()
     study.close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 
 import numpy as np
 import pytest
 
 from emojudge.config import Config, JudgingConfig
+from emojudge.deploy.gates import GateStatus
 from emojudge.domain import Judgement, Message, Prompt
 from emojudge.estimates import from_left_out, ratio
 from emojudge.judges.fidelity import Measure, fidelity_of
@@ -17,6 +19,7 @@ from emojudge.judges.likeness import EMOTION, PreservationJudge, SimilarityJudge
 from emojudge.judges.model_judge import CUSTOM
 from emojudge.judges.pairs import pair_counts, prompt_scores
 from emojudge.judges.profiles import profiles_of
+from emojudge.pipeline.deploying import judgement_gates
 from emojudge.ranking.scored import scored_study
 from emojudge.view import Fluency, StudyView
 from tests.test_ranking import response, view
@@ -366,3 +369,43 @@ def test_fluency_is_recomputed_for_prompts_drawn_anew() -> None:
     ]  # fmt: skip
     assert part.change(weights, (1, 2)) == pytest.approx(expected)
     assert expected[1] == 0
+
+
+# The gate
+
+
+def gate(loss: float, *, noise: float = 0.02, only: int | None = None) -> tuple[GateStatus, str]:
+    judgements = planted(PreservationJudge.name, {"b": loss}, noise=noise)
+    if only is not None:
+        judgements = [one for one in judgements if one.prompt_id in PROMPTS[:only]]
+    whole = study(judgements)
+    found = judgement_gates(whole, whole.by_sha["b"], None)
+    own = next(one for one in found if one.name == "degradation")
+    return own.status, own.reason
+
+
+@pytest.mark.parametrize(
+    ("loss", "noise", "only", "status", "reason"),
+    [
+        (0.0, 0.02, None, GateStatus.PASS, r"−?0\.\d % \(gate 7 %\), at most [0-2]\.\d %"),
+        (0.15, 0.02, None, GateStatus.FAIL, r"1[4-6]\.\d % \(gate 7 %\)"),
+        (0.045, 0.06, None, GateStatus.UNKNOWN, r"\d\.\d % \(gate 7 %\), but it may be \d+\.\d %"),
+        (0.01, 0.02, 2, GateStatus.UNKNOWN, "too few prompts for an interval"),
+    ],
+)
+def test_the_degradation_gate(
+    loss: float, noise: float, only: int | None, status: GateStatus, reason: str
+) -> None:
+    found = gate(loss, noise=noise, only=only)
+    assert found[0] is status
+    assert re.search(reason, found[1]), found[1]
+
+
+def test_the_baseline_passes_its_own_gate_and_the_unmeasured_is_unknown() -> None:
+    nothing = study([])
+
+    def status(sha: str) -> GateStatus:
+        gates = judgement_gates(nothing, nothing.by_sha[sha], None)
+        return next(one for one in gates if one.name == "degradation").status
+
+    assert (status("a"), status("b")) == (GateStatus.PASS, GateStatus.UNKNOWN)

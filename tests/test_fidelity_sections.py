@@ -25,9 +25,17 @@ from emojudge.domain import (
     Response,
     TechnicalMetrics,
 )
+from emojudge.estimates import Estimate
 from emojudge.judges.baseline_health import BaselineFault, baseline_findings
 from emojudge.judges.emotions import GROUPS, LABELS
-from emojudge.judges.fidelity import Measure, fidelity_of
+from emojudge.judges.fidelity import (
+    CandidateFidelity,
+    Fidelity,
+    Floor,
+    Loss,
+    Measure,
+    fidelity_of,
+)
 from emojudge.judges.fluency import TOKENS, TOTAL, FluencyJudge, excess_of, fluency_score
 from emojudge.judges.frontier import frontier_of
 from emojudge.judges.judge import PromptResponses, combine_scores, judgement_of, shares_of
@@ -43,6 +51,7 @@ from emojudge.judges.likeness import (
     figures_of as likeness_figures,
 )
 from emojudge.judges.model_judge import CUSTOM
+from emojudge.judges.profiles import CandidateProfile
 from emojudge.judges.technical_sections import technical_section
 from emojudge.pipeline.results import build_sections
 from emojudge.ranking.simulate.planted import Design, Truth
@@ -64,7 +73,7 @@ from emojudge.sections import (
 )
 from emojudge.view import Fluency, StudyView
 from emojudge.widgets.section_view import SectionView, block_content
-from tests.test_report import HOSTILE, Page
+from tests.test_report import HOSTILE, PLAIN_NAMES, Page, study_view
 
 SIZES = (("model-F16", 271), ("model-Q8_0", 145), ("model-Q5_0", 101), ("model-Q4_0", 88))
 NAMES = tuple(name for name, _ in SIZES)
@@ -344,6 +353,31 @@ def test_marks_share_a_scale_whose_band_is_the_floor(whole: StudyView) -> None:
         assert column.scale.low < one.low <= one.high < column.scale.high
 
 
+def test_the_larger_of_both_floors_counts(whole: StudyView) -> None:
+    """Made-up: the numeric floor is the larger, and negative; the middle rung sees least."""
+    kinds = {1: 0.05, 2: 0.03, 3: 0.04}
+    floor = Floor(0.01, Estimate(0.0, None, 16), 6, Estimate(-0.02, (-0.03, -0.01), 16))
+    candidates = {
+        whole.candidates[number].sha256: CandidateFidelity(
+            whole.candidates[number].sha256,
+            {Measure.DEGRADATION: Loss(Estimate(0.01, (0.0, 0.02), 16), floor.largest, seen)},
+            None, None, None, {}, 16,
+        )
+        for number, seen in kinds.items()
+    }  # fmt: skip
+    known = Fidelity(candidates, {Measure.DEGRADATION: floor})
+    view = dataclasses.replace(whole, memo={"fidelity": known})
+    section = sections_of(view)["fidelity"]
+    table = next(one for one in section.blocks if isinstance(one, Table))
+    assert table.columns[-1].scale.band == (-0.02, 0.02)
+    assert section.data["smallest_seen"]["emotional_degradation"] == [0.03, 0.05]
+    line = next(one for one in lines_of(section) if one.startswith("emotional"))
+    parts = re.split(r"\s{2,}", line.rstrip())
+    assert parts == ["emotional degradation", "1.0 %", "−2.0 %", "3.0 to 5.0 %"]
+    assert "similarity loss" not in lines_of(section)[0]
+    assert report_problems(view) == []
+
+
 def test_both_floors_and_the_smallest_loss_are_said(whole: StudyView) -> None:
     section = sections_of(whole)["fidelity"]
     floors = section.data["floors"]
@@ -578,6 +612,21 @@ def test_labels_that_differ_most_are_named_with_their_sign(whole: StudyView) -> 
     assert line.count(",") == 3
 
 
+def test_what_became_rarer_counts_as_much_as_what_became_more_frequent(whole: StudyView) -> None:
+    def profile(**labels: float) -> CandidateProfile:
+        return CandidateProfile(labels, None, None, None, 64)
+
+    profiles = {
+        whole.candidates[0].sha256: profile(love=0.5, joy=0.2, fear=0.1),
+        whole.candidates[1].sha256: profile(love=0.2, joy=0.25, fear=0.104),
+        whole.candidates[2].sha256: profile(love=0.5, joy=0.2, fear=0.1),
+    }
+    view = dataclasses.replace(whole, memo={"profiles": profiles})
+    text = text_of(sections_of(view)["emotions"])
+    assert "Q8_0: love −0.30, joy +0.05\n" in text
+    assert text.endswith("Q5_0: none by 0.01 or more")
+
+
 def test_unknown_labels_are_shown_as_they_are() -> None:
     labels = tuple(f"label-{number:02d}" for number in range(20))
     section = sections_of(measured_view(labels=labels))["emotions"]
@@ -638,6 +687,16 @@ def test_the_sentence_is_about_what_the_verdict_recommends(whole: StudyView) -> 
     section = technical_section(whole, whole.candidates[1])
     assert section is not None
     assert text_of(section).startswith("Q8_0 is 46 % smaller than F16, 1.4 times as fast, and ")
+
+
+def test_the_verdict_reaches_the_sentence() -> None:
+    view = with_technical(study_view(loss=0.0, names=PLAIN_NAMES[:3], items=120))
+    sections = sections_of(view)
+    assert sections["verdict"].data["recommended"] == "model-Q5_0"
+    assert text_of(sections["technical"]).startswith("Q5_0 is 2 % smaller than F16, ")
+    alone = technical_section(view)
+    assert alone is not None
+    assert "no smaller candidate stands out" in text_of(alone)
 
 
 def test_the_sentence_leaves_out_what_is_not_known(whole: StudyView) -> None:

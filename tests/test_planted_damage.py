@@ -162,6 +162,7 @@ async def measured(ladder: Path, folder: Path) -> Study:
         await workspace.measurements.generate_again()
         await workspace.judging.judge(study.discovery.prompts)
         await workspace.measurements.check_baseline()
+        await workspace.technical.run()
     finally:
         await workspace.close()
         study.close()
@@ -253,6 +254,35 @@ def test_a_healthy_baseline_answers_what_it_is_asked(view: StudyView) -> None:
     assert check.above is not None
     assert check.above[0] > 0
     assert check.silent == 0
+
+
+def test_the_models_themselves_are_measured(view: StudyView) -> None:
+    """The three that can be loaded; what has no weights is left out and stops nobody."""
+    known = {view.by_sha[sha].name: found for sha, found in view.technical.items()}
+    assert set(known) == {"F16", "Q8_0", "zeroed"}
+    for one in known.values():
+        assert one.problem is None
+        assert 0 < one.first_token_seconds < 60
+        assert one.tokens_per_second > 1
+        assert one.load_seconds > 0
+        assert one.peak_bytes > view.by_sha[one.candidate].size
+        assert one.scored_tokens > 1000
+    base, near, far = known["F16"], known["Q8_0"], known["zeroed"]
+    assert base.mean_kl is None
+    assert near.mean_kl is not None
+    assert far.mean_kl is not None
+    assert 0 < near.mean_kl < 0.05 < 0.5 < far.mean_kl
+    assert near.same_top is not None
+    assert far.same_top is not None
+    assert near.same_top > 0.9 > far.same_top
+    assert near.kl_positions == 1024
+    assert near.replies == PROMPTS
+    assert near.peak_bytes < base.peak_bytes
+    assert base.perplexity is not None
+    assert near.perplexity is not None
+    assert far.perplexity is not None
+    assert abs(near.perplexity / base.perplexity - 1) < 0.05
+    assert far.perplexity > 1.5 * base.perplexity
 
 
 def test_without_the_jackknife_of_fluency_intervals_would_be_narrower(view: StudyView) -> None:

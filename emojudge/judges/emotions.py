@@ -78,6 +78,26 @@ def group_probabilities(probabilities: npt.NDArray[Any]) -> Probabilities:
     return np.stack([1.0 - absent[..., at].prod(axis=-1) for at in _GROUP_COLUMNS], axis=-1)
 
 
+def _shares(part: Probabilities, probabilities: Probabilities) -> Probabilities:
+    """Of the sum of all labels; 0 where that is 0."""
+    total = probabilities.sum(axis=-1)
+    shares: Probabilities = np.where(total > 0, part / np.where(total > 0, total, 1.0), 0.0)
+    return shares
+
+
+def valences(probabilities: npt.NDArray[Any]) -> Probabilities:
+    """(positive − negative) / sum of all, −1..1, shape (...), from labels' (..., 28)."""
+    own = np.asarray(probabilities, dtype=np.float64)
+    difference = own[..., _POSITIVE].sum(axis=-1) - own[..., _NEGATIVE].sum(axis=-1)
+    return np.clip(_shares(difference, own), -1.0, 1.0)
+
+
+def intensities(probabilities: npt.NDArray[Any]) -> Probabilities:
+    """The share of the sum that is emotion and not neutral, 0..1, shape (...), from (..., 28)."""
+    own = np.asarray(probabilities, dtype=np.float64)
+    return np.clip(_shares(own.sum(axis=-1) - own[..., NEUTRAL], own), 0.0, 1.0)
+
+
 @dataclass(frozen=True, eq=False)
 class EmotionProfile:
     """What the labels' probabilities of one text, or means of several texts', say of it.
@@ -108,21 +128,13 @@ class EmotionProfile:
 
     @property
     def valence(self) -> float:
-        """From −1 (all negative) to 1: (positive − negative) / sum of all 28; 0 if all are 0."""
-        total = float(self.probabilities.sum())
-        if total <= 0:
-            return 0.0
-        positive = float(self.probabilities[_POSITIVE].sum())
-        negative = float(self.probabilities[_NEGATIVE].sum())
-        return max(-1.0, min(1.0, (positive - negative) / total))
+        """From −1 (all negative) to 1; see :func:`valences`."""
+        return float(valences(self.probabilities))
 
     @property
     def intensity(self) -> float:
-        """How much of the sum of all 28 is emotion, not neutral: 0..1; 0 if all are 0."""
-        total = float(self.probabilities.sum())
-        if total <= 0:
-            return 0.0
-        return max(0.0, min(1.0, 1.0 - float(self.probabilities[NEUTRAL]) / total))
+        """From 0 (neutral) to 1; see :func:`intensities`."""
+        return float(intensities(self.probabilities))
 
     def named(self, thresholds: npt.NDArray[Any]) -> tuple[str, ...]:
         """Labels whose probability reaches its threshold, shape (28,); likeliest first."""

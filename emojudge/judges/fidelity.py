@@ -32,6 +32,7 @@ from emojudge.judges.model_judge import CUSTOM
 from emojudge.view import StudyView
 
 _MOST_SPLITS = 128
+_LEAST_SAMPLES = 4
 _POWER = 0.8
 _QUANTILE = 0.95
 
@@ -54,7 +55,8 @@ LIKENESSES = {
 class Floor:
     """How much the baseline differs from itself on one measure.
 
-    ``itself`` is its mean loss over splits of its samples, about 0 unless something is wrong.
+    ``itself`` is its mean loss over splits of its samples, about 0 unless something is wrong. There
+    is none with fewer than four samples of the baseline.
     """
 
     sampling: float
@@ -73,7 +75,7 @@ class Loss:
     """A candidate's loss on one measure.
 
     ``smallest_seen`` is the loss that this many prompts would have shown to be above the floor in
-    8 of 10 studies: floor + (t₀.₉₇₅ + t₀.₈) · standard error; None without an interval.
+    8 of 10 studies: floor + (t₀.₉₇₅ + t₀.₈) · standard error; None without an interval or a floor.
     """
 
     estimate: Estimate
@@ -176,13 +178,16 @@ def _nats(judgements: Sequence[Judgement]) -> dict[str, list[float]]:
 def _splits(numbers: Sequence[int], seed: int) -> list[tuple[frozenset[int], frozenset[int]]]:
     """Ways to split sample numbers into a player and a reference, each with its mirror image."""
     half = len(numbers) // 2
-    halves = [frozenset(one) for one in itertools.combinations(numbers, half)]
     whole = frozenset(numbers)
-    if len(halves) > _MOST_SPLITS:
+    if math.comb(len(numbers), half) <= _MOST_SPLITS:
+        halves = [frozenset(one) for one in itertools.combinations(numbers, half)]
+    else:
         rng = np.random.default_rng(seed)
-        chosen = rng.choice(len(halves), size=_MOST_SPLITS // 2, replace=False)
-        halves = [halves[place] for place in sorted(chosen)]
-        halves += [whole - one for one in halves]
+        some = [
+            frozenset(map(int, rng.choice(numbers, size=half, replace=False)))
+            for _ in range(_MOST_SPLITS // 2)
+        ]
+        halves = [*some, *(whole - one for one in some)]
     return [(one, whole - one) for one in halves]
 
 
@@ -202,10 +207,8 @@ class _Pairs:
         return _mean(known) if known else math.nan
 
     def split(self, players: frozenset[int], reference: frozenset[int]) -> tuple[float, float]:
-        """What is lost, and the likeness within the reference half (of all, if it is one)."""
+        """What is lost, and the likeness within the reference half; NaN where samples failed."""
         within = self.between(reference, reference)
-        if math.isnan(within):
-            within = _mean(self.pairs.values())
         return within - self.between(players, reference), within
 
 
@@ -230,7 +233,8 @@ def _likeness_floor(
     prompts = [_Pairs(own) for own in by_prompt.values()]
     prompts = [one for one in prompts if one.pairs]
     numbers = sorted({a for one in prompts for a, _ in one.pairs})
-    if len(prompts) < 2 or len(numbers) < 2:
+    # A half of one sample has no likeness of its own to compare with.
+    if len(prompts) < 2 or len(numbers) < _LEAST_SAMPLES:
         return None
     splits = _splits(numbers, seed)
     table = np.array([[one.split(*split) for one in prompts] for split in splits])
@@ -258,6 +262,8 @@ def _fluency_floor(
     splits = _splits(numbers, seed)
     tops = np.array([[excess(own, split) for own in by_prompt.values()] for split in splits])
     sampling, itself = _floor_of_splits(tops, np.where(np.isnan(tops), np.nan, 1.0))
+    # Each split has its mirror image with the opposite sign, so there is no spread to tell.
+    itself = Estimate(itself.value, None, itself.count)
     return Floor(sampling, itself, len(splits), _excess(again, baseline) if again else None)
 
 
@@ -269,11 +275,11 @@ def _with_floor(estimate: Estimate | None, floor: Floor | None) -> Loss | None:
         return None
     largest = floor.largest if floor is not None else None
     seen = None
-    if estimate.interval is not None:
+    if estimate.interval is not None and largest is not None:
         degrees = estimate.count - 1
         radius = (estimate.interval[1] - estimate.interval[0]) / 2
         error = radius / stdtrit(degrees, 1 - ALPHA / 2)
-        seen = (largest or 0.0) + radius + float(stdtrit(degrees, _POWER)) * float(error)
+        seen = largest + radius + float(stdtrit(degrees, _POWER)) * float(error)
     return Loss(estimate, largest, seen)
 
 

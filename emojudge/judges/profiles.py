@@ -10,7 +10,13 @@ import numpy as np
 
 from emojudge.domain import Judgement
 from emojudge.estimates import Floats
-from emojudge.judges.emotions import LABELS, EmotionProfile
+from emojudge.judges.emotions import (
+    GROUPS,
+    LABELS,
+    group_probabilities,
+    intensities,
+    valences,
+)
 from emojudge.judges.likeness import EMOTION, PreservationJudge
 from emojudge.view import StudyView
 
@@ -62,14 +68,12 @@ def _profile(judgements: Sequence[Judgement]) -> CandidateProfile | None:
     places = [LABELS.index(label) for label in labels]
     whole = np.zeros((len(rows), len(LABELS)))
     whole[:, places] = table
-    profiles = [EmotionProfile(np.clip(row, 0.0, 1.0)) for row in whole]
-    each = [one.groups for one in profiles]
-    groups = {group: float(weights @ np.array([own[group] for own in each])) for group in each[0]}
+    groups = weights @ group_probabilities(whole)
     return CandidateProfile(
         means,
-        groups,
-        float(weights @ np.array([one.valence for one in profiles])),
-        float(weights @ np.array([one.intensity for one in profiles])),
+        {group: float(value) for group, value in zip(GROUPS, groups, strict=True)},
+        float(weights @ valences(whole)),
+        float(weights @ intensities(whole)),
         len(rows),
     )
 

@@ -110,7 +110,7 @@ def _degradation_gate(view: StudyView, candidate: Candidate) -> Gate:
     if loss is None:
         return gate(GateStatus.UNKNOWN, "not measured: run the ai-judge phase")
     value, interval = loss.estimate.value, loss.estimate.interval
-    said = f"{_percent(value)} (gate {limit:.0%})"
+    said = f"{_percent(value)} (gate {100 * limit:g} %)"
     if value > limit:
         return gate(GateStatus.FAIL, said)
     if interval is None:

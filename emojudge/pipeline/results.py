@@ -9,10 +9,11 @@ import dataclasses
 
 from emojudge.candidates.sections import discovery_section
 from emojudge.deploy.sections import replacement_section
+from emojudge.judges.custom_sections import custom_section
 from emojudge.judges.emotion_sections import emotions_section
 from emojudge.judges.frontier import frontier_section
 from emojudge.judges.pair_sections import pairs_section
-from emojudge.judges.sections import custom_section, fidelity_section
+from emojudge.judges.sections import fidelity_section
 from emojudge.judges.technical_sections import technical_section
 from emojudge.pipeline.deploying import core_summary
 from emojudge.pipeline.study import Study

@@ -26,8 +26,8 @@ INTERVALS = {
         "prompt at a time; descriptive"
     ),
     "interval": (
-        "95 %: of order agreements, correlations and slopes Student t over prompts left out one "
-        "at a time; of reliabilities between people a bootstrap of responses; null where too "
+        "95 %: of losses against the baseline, order agreements, correlations and slopes Student t "
+        "over prompts left out one at a time; of reliabilities between people a bootstrap of responses; null where too "
         "little is there to say"
     ),
     "bradley_terry_interval": (
@@ -84,7 +84,7 @@ def build_report(
         report[key.value] = {
             section.name: json_value(section.data)
             for section in sections
-            if section.report_key is key
+            if section.report_key is key and section.data is not None
         }
     return report
 

@@ -22,10 +22,10 @@ _HEAD = EmotionHead.load()
 def _vector(text: str, dimensions: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     if text == _HEAD.probe and dimensions == _DIMENSIONS:
         return _HEAD._probe_vector
-    total = np.full(dimensions, 0.5, dtype=np.float32)
+    total = np.full(dimensions, 0.02, dtype=np.float32)
     for word in text.split():
         digest = hashlib.shake_256(word.encode()).digest(dimensions)
-        total += np.frombuffer(digest, dtype=np.uint8).astype(np.float32) / 255
+        total += np.frombuffer(digest, dtype=np.uint8).astype(np.float32) / 255 - 0.5
     return np.asarray(total / np.linalg.norm(total), dtype=np.float32)
 
 

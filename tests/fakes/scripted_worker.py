@@ -47,7 +47,9 @@ HOSTILE = "\x1b]0;stolen title\x07 \x1b[2J \u202ereversed\u202c [bold red]not ma
 def _say(channel: Channel, command: Generate, path: str) -> Generated:
     draw = random.Random(f"{Path(path).name}:{command.seed}")
     words = [draw.choice(_WORDS) for _ in range(draw.randint(8, 20))]
-    text = " ".join(words) + "."
+    # It answers what it is asked, as far as an encoder can see.
+    topic = command.messages[-1].content.split()[:4]
+    text = " ".join(words) + ". " + " ".join(topic)
     if "ESCAPES" in command.messages[-1].content:
         text = HOSTILE
     channel.send(TextFrame(deltas=(TextDelta(id=command.id, text=text, tokens=len(words)),)))
@@ -63,8 +65,10 @@ def _say(channel: Channel, command: Generate, path: str) -> Generated:
     )
 
 
-def _measure(command: Measurement, path: str) -> Measured:
+def _measure(command: Measurement, path: str) -> Measured | TaskFailed:
     """Figures that depend on the texts and the model's path only."""
+    if "other-vocabulary" in path and isinstance(command, CompareReference):
+        return TaskFailed(id=command.id, reason="there is nothing to compare")
     draw = random.Random(f"{Path(path).name}")
     match command:
         case LogLikelihood():
