@@ -310,7 +310,7 @@ def test_losses_stand_with_intervals_and_signs(whole: StudyView) -> None:
     loss = data["similarity_loss"]
     assert loss["found"]
     low, high = loss["interval"]
-    shown = f"{100 * loss['value']:.1f} % !  [{100 * low:.1f}, {100 * high:.1f}]"
+    shown = f"{100 * loss['value']:.1f} ±{50 * (high - low):.1f} % !"
     assert shown in row_of(section, "Q4_0")
     measured = fidelity_of(whole).candidates[whole.candidates[3].sha256]
     assert loss["value"] == measured.losses[Measure.SIMILARITY].estimate.value

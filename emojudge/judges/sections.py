@@ -17,7 +17,6 @@ from emojudge.judges.section_parts import (
     baseline_of,
     estimate_data,
     finite,
-    interval_cell,
     listed,
     number_text,
     percent_text,
@@ -117,7 +116,7 @@ def _losses(view: StudyView, fidelity: Fidelity, base: str) -> list[Block]:
     blocks: list[Block] = [
         Table(tuple(column for column, _ in columns), rows),
         Sentence(_found(view, fidelity, base)),
-        _floors(fidelity),
+        _floors(view, fidelity),
         Sentence(_meaning(base), Voice.DIM),
     ]
     return blocks
@@ -134,25 +133,8 @@ def _loss_columns(view: StudyView, fidelity: Fidelity) -> list[tuple[Column, lis
         if not any(losses):
             continue
         estimates = [_shown(fidelity, one, measure) for one in order]
-        signs = any(loss is not None and loss.found for loss in losses)
-        columns.append(
-            (
-                Column(kind.title, Voice.AI, decimals=kind.decimals),
-                [
-                    _value(kind, estimate, loss, signs)
-                    for estimate, loss in zip(estimates, losses, strict=True)
-                ],
-            )
-        )
-        columns.append(
-            (
-                Column("95 %", Voice.DIM),
-                [
-                    interval_cell(one, kind.factor, kind.decimals) if one is not None else None
-                    for one in estimates
-                ],
-            )
-        )
+        cells: list[Cell] = [*_with_radius(kind, estimates, losses)]
+        columns.append((Column(kind.title, Voice.AI, decimals=kind.decimals), cells))
         if measure is Measure.DEGRADATION and any(finite(one) is not None for one in said):
             known: list[Cell] = [None if finite(one) is None else _percent(one) for one in said]
             columns.append((Column("Pass 1 said", Voice.DIM, decimals=1), known))
@@ -182,11 +164,30 @@ def _shown(fidelity: Fidelity, candidate: Candidate, measure: Measure) -> Estima
     return None if loss is None else loss.estimate
 
 
-def _value(kind: _Kind, estimate: Estimate | None, loss: Loss | None, signs: bool) -> str | None:
-    if estimate is None or finite(estimate.value) is None:
-        return None
-    sign = (_FOUND if loss is not None and loss.found else _NOT_FOUND) if signs else ""
-    return kind.text(estimate.value) + sign
+def _with_radius(
+    kind: _Kind, estimates: Sequence[Estimate | None], losses: Sequence[Loss | None]
+) -> list[str | None]:
+    """Value ± half the interval's width, and the sign of what is found; aligned on the point."""
+    radii = [_radius(kind, one) for one in estimates]
+    width = max(map(len, radii), default=0)
+    signs = any(loss is not None and loss.found for loss in losses)
+    cells: list[str | None] = []
+    for estimate, radius, loss in zip(estimates, radii, losses, strict=True):
+        if estimate is None or finite(estimate.value) is None:
+            cells.append(None)
+            continue
+        sign = (_FOUND if loss is not None and loss.found else _NOT_FOUND) if signs else ""
+        value = number_text(kind.factor * estimate.value, kind.decimals)
+        spread = f" {radius:>{width}}" if width else ""
+        cells.append(f"{value}{spread}{kind.unit}{sign}")
+    return cells
+
+
+def _radius(kind: _Kind, estimate: Estimate | None) -> str:
+    if estimate is None or estimate.interval is None:
+        return ""
+    low, high = estimate.interval
+    return "±" + number_text(kind.factor * (high - low) / 2, kind.decimals)
 
 
 def _mark(estimate: Estimate) -> Mark:
@@ -223,11 +224,13 @@ def _found(view: StudyView, fidelity: Fidelity, base: str) -> str:
     return f"found to lose more than {base} loses against itself (!), {'; '.join(losing)}"
 
 
-def _floors(fidelity: Fidelity) -> Table:
+def _floors(view: StudyView, fidelity: Fidelity) -> Table:
     rows = []
+    single = view.config.generation.samples_per_prompt < 2
+    unknown = "needs samples_per_prompt of 2" if single else "not measured yet"
     for measure, kind in _KINDS.items():
         floor, seen = fidelity.floors.get(measure), smallest_seen(fidelity, measure)
-        sampling = numeric = "not measured yet"
+        sampling = numeric = unknown
         if floor is not None:
             sampling = kind.text(floor.sampling)
             if floor.numeric is not None:
@@ -274,7 +277,7 @@ def _meaning(base: str) -> str:
         f"! is worse: the whole interval lies above both floors. Floors are what {base} loses "
         "against itself: sampling, where half of its samples play the candidate (19 of 20 splits "
         "lose less); numeric, with the same seeds at another batch width. Smallest loss seen: this "
-        "study would find it in 8 of 10 cases. 95 %: t intervals over prompts, for one look"
+        "study would find it in 8 of 10 cases. ±: 95 % t interval over prompts, for one look"
     )
 
 

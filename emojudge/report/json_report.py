@@ -26,9 +26,9 @@ INTERVALS = {
         "prompt at a time; descriptive"
     ),
     "interval": (
-        "95 %: of losses against the baseline, order agreements, correlations and slopes Student t "
-        "over prompts left out one at a time; of reliabilities between people a bootstrap of responses; null where too "
-        "little is there to say"
+        "95 %: of losses, order agreements, correlations and slopes Student t over prompts left "
+        "out one at a time; of reliabilities between people a bootstrap of responses; null where "
+        "too little is there to say"
     ),
     "bradley_terry_interval": (
         "95 %: sandwich variance with leverage (HC3); every within-item pair is one vote, not "
