@@ -80,11 +80,19 @@ def situations(count: int) -> list[dict[str, Any]]:
 
 
 async def well_rated_study(
-    folder: Path, *, prompts: int = 24, raters: tuple[str, ...] = ("ana", "ben"), items: int = 16
+    folder: Path,
+    *,
+    prompts: int = 24,
+    raters: tuple[str, ...] = ("ana", "ben"),
+    items: int = 16,
+    samples: int = 1,
 ) -> Study:
     """A judged study in which people put F16 before Q8_0, and both far before Q4_0."""
     study = await judged_study(
-        folder, prompts=situations(prompts), judging_config={"minimum_human_samples": 10}
+        folder,
+        prompts=situations(prompts),
+        judging_config={"minimum_human_samples": 10},
+        generation={"samples_per_prompt": samples},
     )
     liked = {
         one.sha256: level

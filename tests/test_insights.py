@@ -260,3 +260,27 @@ async def test_a_failed_computation_is_told_once_and_rating_goes_on(
         assert len(calls) <= app.desk.study.state.status.data_version + 1
         await until(pilot, lambda: "believability" in screen_text(app))
     app.desk.study.close()
+
+
+async def test_a_long_page_is_read_by_pages_and_by_sections(tmp_path: Path) -> None:
+    app = app_on(await judged_study(tmp_path), "results")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "fidelity to F16" in screen_text(app))
+
+        def first_line() -> str:
+            return screen_text(app).splitlines()[2].strip()
+
+        await pilot.press("n")
+        await until(pilot, lambda: first_line() == "ranking")
+        await pilot.press("n", "n")
+        await until(pilot, lambda: first_line() == "emotions")
+        await pilot.press("p")
+        await until(pilot, lambda: first_line() == "fidelity to F16")
+        await pilot.press("pagedown", "space")
+        await until(pilot, lambda: "fidelity to F16" not in screen_text(app))
+        await pilot.press("pageup", "pageup", "pageup", "pageup")
+        await until(pilot, lambda: first_line() == "verdict")
+        await pilot.press("p")
+        await pilot.pause()
+        assert first_line() == "verdict"
+    app.desk.study.close()

@@ -111,12 +111,12 @@ def test_results(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -
 def test_results_with_a_verdict(
     snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    study = asyncio.run(well_rated_study(tmp_path))
+    study = asyncio.run(well_rated_study(tmp_path, samples=2))
     shot(snap_compare, app_on(study, "results"), size)
 
 
 def test_a_disagreement_read_with_its_letters_lifted(snap_compare: Compare, tmp_path: Path) -> None:
-    study = asyncio.run(well_rated_study(tmp_path))
+    study = asyncio.run(well_rated_study(tmp_path, samples=2))
     shot(snap_compare, app_on(study, "results"), (100, 30), "right", "right", "enter")
 
 

@@ -227,7 +227,7 @@ def _found(view: StudyView, fidelity: Fidelity, base: str) -> str:
 def _floors(view: StudyView, fidelity: Fidelity) -> Table:
     rows = []
     single = view.config.generation.samples_per_prompt < 2
-    unknown = "needs samples_per_prompt of 2" if single else "not measured yet"
+    unknown = "needs 2 samples" if single else "not measured yet"
     for measure, kind in _KINDS.items():
         floor, seen = fidelity.floors.get(measure), smallest_seen(fidelity, measure)
         sampling = numeric = unknown

@@ -99,6 +99,22 @@ class ResultsScreen(StudyScreen):
         """Scroll."""
         self._page.scroll_relative(y=lines, animate=False)
 
+    def action_scroll_pages(self, pages: int) -> None:
+        """Scroll by what is in sight, less a line to go on from."""
+        rows = self._page.scrollable_content_region.height - 1
+        self._page.scroll_relative(y=pages * max(1, rows), animate=False)
+
+    def action_section(self, step: int) -> None:
+        """Bring the next section's title to the top, or the one before."""
+        at = round(self._page.scroll_y)
+        tops = [view.virtual_region.y for view in self._views.values()]
+        after = [top for top in tops if top > at]
+        before = [top for top in tops if top < at]
+        if step > 0 and after:
+            self._page.scroll_to(y=after[0], animate=False)
+        elif step < 0 and before:
+            self._page.scroll_to(y=before[-1], animate=False)
+
     def action_write(self) -> None:
         """Write the report files."""
 

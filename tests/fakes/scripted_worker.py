@@ -48,7 +48,7 @@ def _say(channel: Channel, command: Generate, path: str) -> Generated:
     draw = random.Random(f"{Path(path).name}:{command.seed}")
     words = [draw.choice(_WORDS) for _ in range(draw.randint(8, 20))]
     # It answers what it is asked, as far as an encoder can see.
-    topic = command.messages[-1].content.split()[:4]
+    topic = command.messages[-1].content.split()[:12]
     text = " ".join(words) + ". " + " ".join(topic)
     if "ESCAPES" in command.messages[-1].content:
         text = HOSTILE
