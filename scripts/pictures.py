@@ -27,6 +27,14 @@ PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 SIZE = (112, 32)
 PROMPTS = 14
 ITEMS = 13
+SHOTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("rate", "rate", tuple("4534" + "22")),
+    ("candidates", "candidates", ()),
+    ("results", "results", ()),
+    ("results", "fidelity", ("n", "n")),
+    ("deploy", "deploy", ("right",)),
+)
+"""Screen, file name, and the keys that are pressed before it is drawn."""
 SETTINGS = Settings(reveal_words_per_second=1000)
 
 
@@ -88,14 +96,9 @@ async def main() -> None:
         await run.ai_judge()
         rate_some(study)
         study.close()
-        for screen, keys in {
-            "rate": tuple("4534" + "22"),
-            "candidates": (),
-            "results": (),
-            "deploy": ("right",),
-        }.items():
+        for screen, name, keys in SHOTS:
             fresh = Study(loaded)
-            await draw(fresh, screen, screen, *keys)
+            await draw(fresh, screen, name, *keys)
             fresh.close()
 
 

@@ -19,8 +19,10 @@ from emojudge.judges.likeness import EMOTION, PreservationJudge, SimilarityJudge
 from emojudge.judges.model_judge import CUSTOM
 from emojudge.judges.pairs import pair_counts, prompt_scores
 from emojudge.judges.profiles import profiles_of
+from emojudge.judges.sections import fidelity_section
 from emojudge.pipeline.deploying import judgement_gates
 from emojudge.ranking.scored import scored_study
+from emojudge.sections import Sentence
 from emojudge.view import Fluency, StudyView
 from tests.test_ranking import response, view
 
@@ -409,3 +411,24 @@ def test_the_baseline_passes_its_own_gate_and_the_unmeasured_is_unknown() -> Non
         return next(one for one in gates if one.name == "degradation").status
 
     assert (status("a"), status("b")) == (GateStatus.PASS, GateStatus.UNKNOWN)
+
+
+def test_a_duller_candidate_is_named_on_the_screen() -> None:
+    judgements = [
+        one.model_copy(update={"figures": one.figures | {"own": 0.95}})
+        if one.candidate == "c"
+        else one
+        for one in planted(SimilarityJudge.name, {"b": 0.0, "c": 0.0})
+    ]
+    section = fidelity_section(study(judgements))
+    assert section is not None
+    said = next(
+        one.text for one in section.blocks if isinstance(one, Sentence) and "diversity" in one.text
+    )
+    assert re.match(r"diversity: c is duller \(\+0\.\d\d ±0\.\d\d\) than a", said)
+    calm = fidelity_section(study(planted(SimilarityJudge.name, {"b": 0.0})))
+    assert calm is not None
+    assert any(
+        isinstance(one, Sentence) and "no candidate is duller or more varied" in one.text
+        for one in calm.blocks
+    )

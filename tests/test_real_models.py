@@ -25,6 +25,7 @@ from emojudge.engine.process import WorkerProcess
 from emojudge.engine.protocol import (
     Compared,
     CompareReference,
+    DescribeWorker,
     Generate,
     GivenText,
     LoadModel,
@@ -38,6 +39,7 @@ from emojudge.engine.protocol import (
     RecordReference,
     Score,
     Scored,
+    WorkerDescribed,
 )
 from emojudge.engine.quantizer import quantize_one
 from emojudge.engine.sandbox import SandboxLimits
@@ -280,7 +282,7 @@ asyncio.run(main())
 async def test_judging_by_suffixes_and_measuring_go_through_the_executor(
     ladder: Path, tmp_path: Path
 ) -> None:
-    engine = LocalExecutor(1, WorkerOptions(threads=2, batch_width=2))
+    engine = LocalExecutor(1, WorkerOptions(threads=2, batch_width=2, context_length=512))
 
     async def measure(measurement: Measurement, kind: str = "Q8_0") -> Measured | str:
         one = MeasureTask(
@@ -310,6 +312,18 @@ async def test_judging_by_suffixes_and_measuring_go_through_the_executor(
         assert isinstance(likely, LogLikelihoods)
         assert likely.texts[0].tokens > 5
         assert likely.texts[0].total < 0
+        odd = ("", "😭💔", "静かです。", "\x00\x1b[2J\u202e", "word " * 10_000)
+        texts = tuple(GivenText(messages=GRIEF, text=one) for one in odd)
+        found = await measure(LogLikelihood(id="", texts=texts))
+        assert isinstance(found, LogLikelihoods)
+        assert found.texts[0].tokens == 0
+        assert all(one.tokens > 0 and one.total < 0 for one in found.texts[1:])
+        # What the context does not hold is left out, and the others are measured all the same.
+        assert 100 < found.texts[-1].tokens < 512
+        described = await measure(DescribeWorker(id=""))
+        assert isinstance(described, WorkerDescribed)
+        assert described.peak_bytes > 100e6
+        assert described.load_seconds > 0
         text = Perplexity(id="", text="It rained all day. " * 60, chunk_tokens=64)
         assert isinstance(await measure(text), PerplexityMeasured)
         folder = str(tmp_path / "reference")

@@ -57,6 +57,7 @@ class _Kind:
         return number_text(self.factor * value, self.decimals) + self.unit
 
 
+_COSINE = _Kind("", "", 1.0, 2, "")
 _KINDS = {
     Measure.DEGRADATION: _Kind("degradation", "emotional degradation", 100.0, 1, " %"),
     Measure.SIMILARITY: _Kind("similarity loss", "similarity loss", 100.0, 1, " %"),
@@ -116,6 +117,7 @@ def _losses(view: StudyView, fidelity: Fidelity, base: str) -> list[Block]:
     blocks: list[Block] = [
         Table(tuple(column for column, _ in columns), rows),
         Sentence(_found(view, fidelity, base)),
+        *_diversity(view, fidelity, base),
         _floors(view, fidelity),
         Sentence(_meaning(base), Voice.DIM),
     ]
@@ -222,6 +224,27 @@ def _found(view: StudyView, fidelity: Fidelity, base: str) -> str:
     if not losing:
         return f"no candidate is found to lose more than {base} loses against itself"
     return f"found to lose more than {base} loses against itself (!), {'; '.join(losing)}"
+
+
+def _diversity(view: StudyView, fidelity: Fidelity, base: str) -> list[Sentence]:
+    """Whose replies to a prompt are more alike than the baseline's, or less."""
+    known = {
+        view.labels[one.sha256]: own.narrower
+        for one in view.candidates
+        if (own := fidelity.candidates.get(one.sha256)) is not None and own.narrower is not None
+    }
+    if not known:
+        return []
+    odd = [
+        f"{name} is {'duller' if one.value > 0 else 'more varied'} "
+        f"({number_text(one.value, 2, signed=True)} {_radius(_COSINE, one)})"
+        for name, one in known.items()
+        if one.interval is not None and (one.interval[0] > 0 or one.interval[1] < 0)
+    ]
+    said = listed(odd) if odd else "no candidate is duller or more varied, beyond chance,"
+    return [
+        Sentence(f"diversity: {said} than {base}, by the cosines of its own replies to a prompt")
+    ]
 
 
 def _floors(view: StudyView, fidelity: Fidelity) -> Table:
