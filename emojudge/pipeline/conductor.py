@@ -197,6 +197,8 @@ class Conductor:
     async def close(self) -> None:
         """Stop working."""
         tasks = [*self._tasks, *(one.task for one in self._preparing.values())]
+        if self._measuring is not None:
+            tasks.append(self._measuring)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

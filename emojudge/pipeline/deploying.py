@@ -7,6 +7,7 @@ from emojudge.deploy.gates import Gate, GateStatus
 from emojudge.deploy.replacer import CoreModelReplacer, Incoming
 from emojudge.domain import Candidate
 from emojudge.judges.fidelity import Measure, fidelity_of
+from emojudge.judges.section_parts import percent_text
 from emojudge.ranking.decision import Kind
 from emojudge.ranking.standing import CandidateScore, Standing
 from emojudge.settings import login_name
@@ -110,18 +111,14 @@ def _degradation_gate(view: StudyView, candidate: Candidate) -> Gate:
     if loss is None:
         return gate(GateStatus.UNKNOWN, "not measured: run the ai-judge phase")
     value, interval = loss.estimate.value, loss.estimate.interval
-    said = f"{_percent(value)} (gate {100 * limit:g} %)"
+    said = f"{percent_text(value)} (gate {100 * limit:g} %)"
     if value > limit:
         return gate(GateStatus.FAIL, said)
     if interval is None:
         return gate(GateStatus.UNKNOWN, f"{said}, from too few prompts for an interval")
     if interval[1] > limit:
-        return gate(GateStatus.UNKNOWN, f"{said}, but it may be {_percent(interval[1])}")
-    return gate(GateStatus.PASS, f"{said}, at most {_percent(interval[1])}")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %".replace("-", "−")
+        return gate(GateStatus.UNKNOWN, f"{said}, but it may be {percent_text(interval[1])}")
+    return gate(GateStatus.PASS, f"{said}, at most {percent_text(interval[1])}")
 
 
 def _confidence_gate(view: StudyView, standing: Standing) -> Gate:
