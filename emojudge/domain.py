@@ -216,6 +216,7 @@ class TechnicalMetrics(Frozen):
     compare with the baseline on its own replies: over ``kl_positions`` sampled positions, over
     ``all_positions``, and the median token of a reply at which greedy choices part (None: in half
     of the replies they never do). They are None for the baseline, and where vocabularies differ.
+    Figures that are not ``final`` lack something that may be had another time.
     """
 
     id: str
@@ -239,6 +240,7 @@ class TechnicalMetrics(Frozen):
     first_divergence: float | None = None
     replies: int = 0
     problem: str | None = None
+    final: bool = True
     created: str
 
 

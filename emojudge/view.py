@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from emojudge.config import Config
 from emojudge.domain import (
@@ -23,6 +23,8 @@ from emojudge.domain import (
     Unusable,
 )
 from emojudge.text import short_names
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class StudyView:
     of ``ai_scoring``. ``again`` are the baseline's responses with the same seeds at another batch
     width, judged in ``again_judgements``; ``technical`` is by sha256. ``left_out_items`` were rated
     on responses that other settings made. ``core`` is None where nobody looked. ``memo`` keeps
-    what rooms computed from this view, by their names.
+    what rooms computed from this view, by their names, ``judged_memo`` what follows from its
+    judgements alone.
     """
 
     config: Config
@@ -91,6 +94,16 @@ class StudyView:
     damage: tuple[str, ...] = ()
     core: CoreSummary | None = None
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    judged_memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def of_judgements(self, name: str, compute: Callable[[StudyView], T]) -> T:
+        """What ``compute`` makes of the judgements; views that differ in ratings share it."""
+        kept = self.judged_memo.get(name)
+        if kept is None or kept[0] is not self.judgements or kept[1] is not self.again_judgements:
+            kept = self.judgements, self.again_judgements, compute(self)
+            self.judged_memo[name] = kept
+        value: T = kept[2]
+        return value
 
     @cached_property
     def by_sha(self) -> dict[str, Candidate]:

@@ -49,6 +49,7 @@ _LINES_HEADING = (
 _LINE_COUNT = 400
 _LINES_OF_A_LABEL = 6
 _THREADS = 2
+_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,11 @@ def embed(texts: Sequence[str], what: str, cache: Path | None) -> Array:
     async def run() -> Array:
         encoder = Encoder(str(folder), threads=_THREADS)
         try:
-            return await encoder.embed(texts, lambda done, total: _progress(what, done, total))
+            parts = []
+            for start in range(0, len(texts), _AT_ONCE):
+                parts.append(await encoder.embed(texts[start : start + _AT_ONCE]))
+                _progress(what, min(start + _AT_ONCE, len(texts)), len(texts))
+            return np.concatenate(parts)
         finally:
             await encoder.close()
 

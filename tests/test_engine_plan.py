@@ -25,6 +25,8 @@ from emojudge.pipeline.engine_plan import (
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.pace import Pace
 from emojudge.pipeline.study import Study
+from emojudge.pipeline.technical import Technical
+from emojudge.pipeline.workspace import Workspace
 from emojudge.store.tables import DISCOVERY, RESPONSES, STUDY
 from tests.studies import PROMPTS, SCRIPTED, judged_study, write_study
 
@@ -243,8 +245,6 @@ async def test_a_pause_lets_texts_finish_and_starts_no_more(tmp_path: Path) -> N
     run = HeadlessRun(study, SCRIPTED)
     study.lead()
     await run.discover()
-    from emojudge.pipeline.workspace import Workspace
-
     plan = dataclasses.replace(await plan_engine(study, 1), width=1)
     workspace = Workspace(study, plan, SCRIPTED)
     workspace.conductor.run_all()
@@ -271,5 +271,40 @@ async def test_a_pause_lets_texts_finish_and_starts_no_more(tmp_path: Path) -> N
     assert len(view.technical) == 3
     assert view.baseline_check is not None
     assert study.state.status.problem is None
+    await workspace.close()
+    study.close()
+
+
+async def test_a_pause_stops_measuring_and_a_start_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study(write_study(tmp_path))
+    study.lead()
+    await HeadlessRun(study, SCRIPTED).discover()
+    workspace = Workspace(study, await plan_engine(study, 1), SCRIPTED)
+    began, stopped = asyncio.Event(), asyncio.Event()
+    run = Technical.run
+
+    async def waits(self: Technical) -> int:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+        return 0
+
+    monkeypatch.setattr(Technical, "run", waits)
+    workspace.conductor.run_all()
+    await asyncio.wait_for(began.wait(), 30)
+    workspace.conductor.pause()
+    await asyncio.wait_for(stopped.wait(), 30)
+    await asyncio.sleep(0.2)
+    status = study.state.status
+    assert (status.activity, status.running) == ("paused; texts under way are finished", False)
+    monkeypatch.setattr(Technical, "run", run)
+    workspace.conductor.run_all()
+    while study.state.status.activity != "ai-judge is complete":  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    assert len(study.view().technical) == 3
     await workspace.close()
     study.close()

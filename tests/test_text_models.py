@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,17 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emojudge.domain import Response
 from emojudge.engine.encoder import Encoder
 from emojudge.errors import EngineError
-from emojudge.judges.judge import Vectors
+from emojudge.judges.judge import Likelihood, Vectors
 from emojudge.pipeline.headless import HeadlessRun
+from emojudge.pipeline.likelihoods import Likelihoods
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.text_models import TextModels, files_of
 from emojudge.pipeline.workspace import EngineModules
 from emojudge.store.tables import JUDGEMENTS
 from emojudge.store.vectors import VectorCache
 from tests.gguf_files import Q8_0, language_model, write_ladder
-from tests.studies import SCRIPTED, judged_study, write_study
+from tests.studies import SCRIPTED, judged_study, situations, write_study
 
 
 @pytest.fixture
@@ -173,8 +177,10 @@ def test_vectors_are_kept_by_model_and_text(tmp_path: Path) -> None:
     assert set(again.get("m", ["\ud800"])) == {"\ud800"}
     assert again.get("other", ["a"]) == {}
     assert again.file.stat().st_mode & 0o077 == 0
-    again.clear()
-    assert again.bytes == 0
+    again.put("old", {"a": np.zeros(2, np.float32)})
+    again.keep_only({"m"}, ["a"])
+    assert again.get("old", ["a"]) == {}
+    assert set(again.get("m", ["a", "\ud800"])) == {"a"}
 
 
 def test_many_vectors_at_once(tmp_path: Path) -> None:
@@ -196,13 +202,69 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, content: bytes) -> None:
     assert cache.get("m", ["a"])["a"].tolist() == [1]
 
 
-def test_files_tell_one_model_folder_from_another(tmp_path: Path) -> None:
-    first, second = tmp_path / "one", tmp_path / "two"
-    for folder in (first, second):
-        (folder / "1_Pooling").mkdir(parents=True)
-        (folder / "config.json").write_text("{}")
-        (folder / "1_Pooling" / "config.json").write_text("abc")
-    assert files_of(str(first)) == files_of(str(second))
-    (second / "config.json").write_text("[]")
-    assert files_of(str(first)) != files_of(str(second))
+def test_files_tell_that_a_model_folder_was_changed(tmp_path: Path) -> None:
+    weights = tmp_path / "one" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"1234")
+    before = files_of(str(tmp_path / "one"))
+    assert files_of(str(tmp_path / "one")) == before
+    weights.write_bytes(b"4321")
+    os.utime(weights, ns=(1, 1))
+    assert files_of(str(tmp_path / "one")) != before
     assert files_of("sentence-transformers/all-MiniLM-L6-v2") is None
+
+
+async def test_whoever_stops_waiting_leaves_no_answer_for_the_next(tmp_path: Path) -> None:
+    encoder = Encoder("scripted", 1, SCRIPTED.encoder)
+    await encoder.warm_up()
+    stopped = asyncio.create_task(encoder.embed(["word " * 2_000] * 300))
+    await asyncio.sleep(0.05)
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    rows = await encoder.embed(["one", "two"])
+    again = await encoder.embed(["one", "two"])
+    assert rows.shape == (2, 384)
+    assert np.array_equal(rows, again)
+    await encoder.close()
+
+
+async def test_likelihoods_of_an_interrupted_run_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second part fails, then the third: the first part's judgements are there."""
+    monkeypatch.setattr("emojudge.pipeline.judging._PROMPTS_AT_ONCE", 2)
+    asked: list[int] = []
+    of = Likelihoods.of
+
+    async def failing(self: Likelihoods, responses: Sequence[Response]) -> list[Likelihood]:
+        asked.append(len(responses))
+        if len(asked) in (2, 3):
+            raise EngineError("the worker was stopped")
+        return await of(self, responses)
+
+    monkeypatch.setattr(Likelihoods, "of", failing)
+    broken = open_study(tmp_path, prompts=situations(9))
+    await broken.discover()
+    with pytest.raises(EngineError, match="the worker was stopped"):
+        await HeadlessRun(broken, SCRIPTED).ai_judge()
+    broken.close()
+    assert asked[:3] == [10, 10, 10]
+    # Two failures in a row end the judge; a later run does what is missing, and only that.
+    assert len(asked) == 3
+    asked.clear()
+    asked += [0, 0, 0]
+    study = await judged_study(tmp_path, prompts=situations(9))
+    assert sum(asked) == 5 * 7
+    fluent = [one for one in study.view().judgements if "fluency" in one.judge]
+    assert len(fluent) == 4 * 9
+
+
+async def test_a_disk_that_refuses_vectors_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "vectors.sqlite").mkdir()
+    with caplog.at_level(logging.WARNING, logger="emojudge"):
+        study = await judged_study(tmp_path)
+    assert "They are computed again the next time." in caplog.text
+    assert len(study.view().judgements) == 36

@@ -26,6 +26,7 @@ from emojudge.errors import EngineError
 
 _BATCH = 8
 """Padding to the longest text of a batch costs more than a larger batch saves on a CPU."""
+_POSITIONS_NOT_USED = 2
 Floats = npt.NDArray[np.float32]
 
 
@@ -53,8 +54,8 @@ class _Model(ABC):
 
     def parts(self, text: str) -> list[str]:
         """The text cut into pieces that the model reads whole."""
-        # A token has at least one character, so a short text needs no counting.
-        if len(text) <= self._window:
+        # A token has at least one byte, so a short text needs no counting.
+        if len(text.encode("utf-8", "replace")) <= self._window:
             return [text]
         if self._tokenizer.is_fast:
             offsets = self._tokenizer(
@@ -63,8 +64,11 @@ class _Model(ABC):
             starts = [offsets[at][0] for at in range(0, len(offsets), self._window)]
         else:
             starts = list(range(0, len(text), self._window))
+        if not starts:
+            # The tokenizer makes nothing of it, however long it is.
+            return [text[: self._window]]
         ends = [*starts[1:], len(text)]
-        return [text[begin:end] for begin, end in zip(starts, ends, strict=True)] or [text]
+        return [text[begin:end] for begin, end in zip(starts, ends, strict=True)]
 
     def read(self, texts: Sequence[str]) -> Floats:
         """One row per text, whatever its length."""
@@ -107,7 +111,9 @@ class _Classifier(_Model):
         config = self._classifier.config
         self.labels = tuple(str(config.id2label[place]) for place in range(config.num_labels))
         self._several = config.problem_type == "multi_label_classification"
-        window = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", 512))
+        # Some models count positions from behind the padding token's.
+        positions = getattr(config, "max_position_embeddings", 512) - _POSITIONS_NOT_USED
+        window = min(tokenizer.model_max_length, positions)
         super().__init__(tokenizer, window - tokenizer.num_special_tokens_to_add())
 
     @property
@@ -123,6 +129,7 @@ class _Classifier(_Model):
                 [texts[place] for place in chosen],
                 padding=True,
                 truncation=True,
+                max_length=self._window + self._tokenizer.num_special_tokens_to_add(),
                 return_tensors="pt",
             )
             with torch.inference_mode():
@@ -141,7 +148,7 @@ def _load(command: LoadEncoder) -> _Model:
     classifies = command.task == "classify"
     try:
         return _Classifier(command.name) if classifies else _SentenceEncoder(command.name)
-    except (OSError, ValueError, RuntimeError, KeyError) as problem:
+    except Exception as problem:
         what, key, kind = (
             ("The emotion model", "emotion_model", "a text-classification model")
             if classifies
@@ -175,8 +182,11 @@ def main() -> None:
                 channel.send(Embedded.pack(command.id, model.read(command.texts)))
             else:
                 raise EngineError(f"the encoder worker cannot do {command.kind!r} now")
-        except (EngineError, RuntimeError, ValueError) as problem:
+        except EngineError as problem:
             channel.send(TaskFailed(id=task_id, reason=str(problem)))
+        except Exception as problem:  # noqa: BLE001 - one text must not end the worker
+            reason = f"the encoder failed: {type(problem).__name__} {problem}"
+            channel.send(TaskFailed(id=task_id, reason=reason))
 
 
 if __name__ == "__main__":

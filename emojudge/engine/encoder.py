@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,11 +19,9 @@ ENCODER_MODULE = "emojudge.engine.embedding_worker"
 _LOAD_DEADLINE = 300.0
 _EMBED_DEADLINE = 1800.0
 _TEXTS_AT_ONCE = 1024
-"""What a line of the protocol holds in any dimension, and how often progress is told."""
+"""What a line of the protocol holds in any dimension."""
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that spin while they wait would take cores from the models that generate."""
-
-Progress = Callable[[int, int], None]
 
 
 class Encoder:
@@ -82,13 +80,8 @@ class Encoder:
         self._process, self._ready = process, event
         return process
 
-    async def embed(
-        self, texts: Sequence[str], progress: Progress = lambda done, total: None
-    ) -> npt.NDArray[np.float32]:
-        """Rows of shape (texts, dimensions), in the order of the texts. Raises EngineError.
-
-        ``progress`` is told how many texts are done, and of how many.
-        """
+    async def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Rows of shape (texts, dimensions), in the order of the texts. Raises EngineError."""
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
         # Texts of about one length go together, because a batch is padded to its longest.
@@ -97,7 +90,6 @@ class Encoder:
         for start in range(0, len(order), _TEXTS_AT_ONCE):
             chosen = order[start : start + _TEXTS_AT_ONCE]
             parts.append(await self._ask([texts[place] for place in chosen]))
-            progress(start + len(chosen), len(texts))
         rows = np.empty((len(texts), parts[0].shape[1]), dtype=np.float32)
         rows[order] = np.concatenate(parts)
         return rows
@@ -109,13 +101,17 @@ class Encoder:
             try:
                 await process.send(Embed(id=task_id, texts=tuple(texts)))
                 event = await process.receive(_EMBED_DEADLINE)
-            except EngineError:
+            except BaseException:
+                # Who stops waiting leaves an answer behind that the next one would take for its.
                 self._process = None
+                await process.kill()
                 raise
         if isinstance(event, Embedded) and event.id == task_id:
             return event.unpack()
         raise EngineError(
-            event.reason if isinstance(event, TaskFailed) else f"the encoder answered {event}"
+            event.reason
+            if isinstance(event, TaskFailed)
+            else f"the encoder answered {event.event!r} to something else"
         )
 
     async def close(self) -> None:

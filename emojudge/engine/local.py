@@ -25,6 +25,7 @@ from emojudge.engine.protocol import (
     UseThreads,
 )
 from emojudge.engine.tasks import (
+    BACKGROUND,
     LIVE,
     Failed,
     Figures,
@@ -82,6 +83,7 @@ class LocalExecutor:
         self._waiting: list[Slot] = []
         self._room = asyncio.Condition()
         self._closed = False
+        self.urgent_texts = 0
         self._errands: set[asyncio.Task[None]] = set()
 
     # What is asked
@@ -93,6 +95,7 @@ class LocalExecutor:
         slot = self._slots.setdefault(task.model.key, Slot(task.model))
         ticket = Ticket(task, task.priority)
         slot.add(ticket)
+        self.urgent_texts += task.priority < BACKGROUND
         if slot.runner is None or slot.runner.done():
             slot.runner = asyncio.create_task(self._run(slot), name=f"runner {task.model.name}")
         self._tell_workers(slot, everybody=task.priority <= LIVE)

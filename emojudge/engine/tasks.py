@@ -135,6 +135,11 @@ class Executor(Protocol):
         """Queue a task; iterate its events up to the last one. Closing cancels it."""
         ...
 
+    @property
+    def urgent_texts(self) -> int:
+        """How many texts were asked for by people so far; they disturb what is being timed."""
+        ...
+
     def prioritise(self, task: ModelTask, priority: int) -> None:
         """Let a task go earlier that is queued, or make one urgent that is being worked on."""
         ...

@@ -52,10 +52,16 @@ class Worker:
         self._channel = Channel(self._notice)
 
     def _notice(self, command: Command) -> None:
-        """On the reader's thread: a cancelled text must not wait for a long step to end."""
+        """On the reader's thread: people must not wait for a long step, or a measurement."""
         loaded = self._loaded
-        if isinstance(command, Cancel) and loaded is not None:
+        if loaded is None:
+            return
+        if isinstance(command, Cancel):
             loaded.abort_soon(command.id)
+        elif (isinstance(command, Hold) and command.held) or (
+            isinstance(command, Generate) and command.urgent
+        ):
+            loaded.put_off_measuring()
 
     def serve(self) -> None:
         """Answer commands until stdin closes."""
@@ -101,6 +107,7 @@ class _Loaded:
         self._built: dict[str, BuiltPrompt] = {}
         self._last_frame = 0.0
         self._measured: str | None = None
+        self._is_measuring = False
         self._step = 0
         self.ready = ModelReady(
             context_length=limit or 0,
@@ -213,6 +220,12 @@ class _Loaded:
         timer.daemon = True
         timer.start()
 
+    def put_off_measuring(self) -> None:
+        """Stop the measurement that is going on; it is begun again. On the reader's thread."""
+        self._scorer.put_off.set()
+        if self._is_measuring:
+            self._scorer.abort()
+
     def work(self) -> None:
         """One step of the batch, or one measurement when no text is being generated."""
         self._step += 1
@@ -230,13 +243,17 @@ class _Loaded:
         if command.id != self._measured:
             self._channel.send(TaskBegan(id=command.id))
         self._measured = command.id
+        self._scorer.put_off.clear()
+        self._is_measuring = True
         try:
             self._channel.send(self._measuring.answer(command))
         except native.Aborted:
-            # The Cancel that stopped it is read next, and finds it waiting again.
+            # What stopped it is read next: a Cancel finds it waiting again.
             self._measurements.appendleft(command)
         except EngineError as problem:
             self._channel.send(TaskFailed(id=command.id, reason=str(problem)))
+        finally:
+            self._is_measuring = False
 
     def _generate(self) -> None:
         try:

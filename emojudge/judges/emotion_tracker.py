@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from emojudge.domain import stable_hash
-from emojudge.engine.encoder import Encoder, Progress
+from emojudge.engine.encoder import Encoder
 from emojudge.errors import EngineError
 from emojudge.judges.emotion_head import EmotionHead
 from emojudge.judges.emotions import LABELS
@@ -41,9 +41,7 @@ class EmotionTracker(ABC):
     identity: str
     """What decides a profile beside the text."""
 
-    async def profiles(
-        self, texts: Sequence[str], progress: Progress = lambda done, total: None
-    ) -> Vectors:
+    async def profiles(self, texts: Sequence[str]) -> Vectors:
         """Rows (texts × labels): means over sentences; zero for a text without any.
 
         A sentence that occurs several times is looked at once. Raises EngineError.
@@ -52,7 +50,7 @@ class EmotionTracker(ABC):
         different = list(dict.fromkeys(one for own in split for one in own))
         rows = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
         if different:
-            found = await self._of_sentences(different, progress)
+            found = await self._of_sentences(different)
             place = {sentence: number for number, sentence in enumerate(different)}
             for row, own in zip(rows, split, strict=True):
                 if own:
@@ -60,7 +58,7 @@ class EmotionTracker(ABC):
         return rows
 
     @abstractmethod
-    async def _of_sentences(self, texts: Sequence[str], progress: Progress) -> Vectors:
+    async def _of_sentences(self, texts: Sequence[str]) -> Vectors:
         """Probabilities of each sentence."""
 
 
@@ -87,10 +85,10 @@ class HeadTracker(EmotionTracker):
             )
         self._checked = True
 
-    async def _of_sentences(self, texts: Sequence[str], progress: Progress) -> Vectors:
+    async def _of_sentences(self, texts: Sequence[str]) -> Vectors:
         if not self._checked:
             await self._check()
-        embedded = await self._encoder.embed(texts, progress)
+        embedded = await self._encoder.embed(texts)
         return (await asyncio.to_thread(self._head.probabilities, embedded)).astype(np.float32)
 
 
@@ -103,5 +101,5 @@ class ModelTracker(EmotionTracker):
         self.labels = tuple(labels)
         self.identity = model_identity(identity)
 
-    async def _of_sentences(self, texts: Sequence[str], progress: Progress) -> Vectors:
-        return await self._classifier.embed(texts, progress)
+    async def _of_sentences(self, texts: Sequence[str]) -> Vectors:
+        return await self._classifier.embed(texts)

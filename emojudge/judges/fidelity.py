@@ -25,7 +25,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from emojudge.domain import Judgement
-from emojudge.estimates import ALPHA, Estimate, Floats, from_left_out, ratio
+from emojudge.estimates import ALPHA, Estimate, Floats, from_left_out
 from emojudge.judges.fluency import FluencyJudge, fluency_score, losses_per_token
 from emojudge.judges.likeness import CROSS, OWN, PAIR, SELF, PreservationJudge, SimilarityJudge
 from emojudge.judges.model_judge import CUSTOM
@@ -148,9 +148,15 @@ def _means(judgements: Sequence[Judgement]) -> _PromptMeans:
 
 
 def _over_prompts(top: Floats, bottom: Floats) -> Estimate | None:
+    """Σ top / Σ bottom; a prompt counts whatever the sign of its part of the denominator."""
     known = ~(np.isnan(top) | np.isnan(bottom))
-    count = int(known.sum())
-    return ratio(top[known], bottom[known], np.arange(count), count)
+    tops, bottoms = top[known], bottom[known]
+    whole, total = float(tops.sum()), float(bottoms.sum())
+    if total <= 0:
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left_out = np.where(total > bottoms, (whole - tops) / (total - bottoms), np.nan)
+    return from_left_out(whole / total, left_out, len(tops))
 
 
 def _mean_of(values: Floats) -> Estimate | None:
@@ -176,7 +182,7 @@ def _nats(judgements: Sequence[Judgement]) -> dict[str, list[float]]:
 
 
 def _splits(numbers: Sequence[int], seed: int) -> list[tuple[frozenset[int], frozenset[int]]]:
-    """Ways to split sample numbers into a player and a reference, each with its mirror image."""
+    """Ways to split sample numbers into a player and a reference; of an even number, both ways."""
     half = len(numbers) // 2
     whole = frozenset(numbers)
     if math.comb(len(numbers), half) <= _MOST_SPLITS:
@@ -191,25 +197,38 @@ def _splits(numbers: Sequence[int], seed: int) -> list[tuple[frozenset[int], fro
     return [(one, whole - one) for one in halves]
 
 
-class _Pairs:
+def _pairs(judgements: Sequence[Judgement]) -> dict[tuple[int, int], float]:
     """The baseline's own likenesses on one prompt, by pair of sample numbers."""
+    return {
+        (one.sample, int(key.removeprefix(PAIR))): value
+        for one in judgements
+        for key, value in one.figures.items()
+        if key.startswith(PAIR)
+    }
 
-    def __init__(self, judgements: Sequence[Judgement]) -> None:
-        self.pairs = {
-            (one.sample, int(key.removeprefix(PAIR))): value
-            for one in judgements
-            for key, value in one.figures.items()
-            if key.startswith(PAIR)
-        }
 
-    def between(self, players: frozenset[int], reference: frozenset[int]) -> float:
-        known = [v for (a, b), v in self.pairs.items() if a in players and b in reference]
-        return _mean(known) if known else math.nan
+def _split_losses(
+    pairs: Mapping[tuple[int, int], float], numbers: Sequence[int], players: Floats
+) -> tuple[Floats, Floats]:
+    """What is lost in each split, and the likeness within its reference half; NaN: samples failed.
 
-    def split(self, players: frozenset[int], reference: frozenset[int]) -> tuple[float, float]:
-        """What is lost, and the likeness within the reference half; NaN where samples failed."""
-        within = self.between(reference, reference)
-        return within - self.between(players, reference), within
+    ``players`` (splits × numbers) is 1 for the samples that play the candidate, else 0.
+    """
+    place = {number: index for index, number in enumerate(numbers)}
+    likeness = np.zeros((len(numbers), len(numbers)))
+    known = np.zeros_like(likeness)
+    for (one, other), value in pairs.items():
+        likeness[place[one], place[other]] = value
+        known[place[one], place[other]] = 1
+
+    def between(rows: Floats, columns: Floats) -> Floats:
+        sums = ((rows @ likeness) * columns).sum(axis=1)
+        counts = ((rows @ known) * columns).sum(axis=1)
+        means: Floats = np.where(counts > 0, sums / np.where(counts > 0, counts, 1), np.nan)
+        return means
+
+    within = between(1 - players, 1 - players)
+    return within - between(players, 1 - players), within
 
 
 def _floor_of_splits(tops: Floats, bottoms: Floats) -> tuple[float, Estimate]:
@@ -230,17 +249,19 @@ def _likeness_floor(
     by_prompt: dict[str, list[Judgement]] = defaultdict(list)
     for one in baseline:
         by_prompt[one.prompt_id].append(one)
-    prompts = [_Pairs(own) for own in by_prompt.values()]
-    prompts = [one for one in prompts if one.pairs]
-    numbers = sorted({a for one in prompts for a, _ in one.pairs})
+    prompts = [pairs for own in by_prompt.values() if (pairs := _pairs(own))]
+    numbers = sorted({number for pairs in prompts for number, _ in pairs})
     # A half of one sample has no likeness of its own to compare with.
     if len(prompts) < 2 or len(numbers) < _LEAST_SAMPLES:
         return None
     splits = _splits(numbers, seed)
-    table = np.array([[one.split(*split) for one in prompts] for split in splits])
-    if (np.nansum(table[:, :, 1], axis=1) <= 0).any():
+    players = np.array([[number in side for number in numbers] for side, _ in splits], dtype=float)
+    each = [_split_losses(pairs, numbers, players) for pairs in prompts]
+    lost = np.stack([one[0] for one in each], axis=1)
+    within = np.stack([one[1] for one in each], axis=1)
+    if (np.nansum(within, axis=1) <= 0).any():
         return None
-    sampling, itself = _floor_of_splits(table[:, :, 0], table[:, :, 1])
+    sampling, itself = _floor_of_splits(lost, within)
     return Floor(sampling, itself, len(splits), _loss(_means(again)) if again else None)
 
 
@@ -359,8 +380,5 @@ def _compute(view: StudyView) -> Fidelity:
 
 
 def fidelity_of(view: StudyView) -> Fidelity:
-    """Computed once for a view."""
-    kept = view.memo.get("fidelity")
-    if not isinstance(kept, Fidelity):
-        kept = view.memo["fidelity"] = _compute(view)
-    return kept
+    """Computed once for the same judgements, whatever is rated meanwhile."""
+    return view.of_judgements("fidelity", _compute)

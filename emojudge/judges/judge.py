@@ -104,11 +104,12 @@ class ResponseJudge(Protocol):
 
 def ids_by_samples(key: Sequence[object], group: PromptResponses) -> list[str]:
     """Ids for figures that also depend on the other samples of the response's own candidate."""
-    return [
-        stable_hash([*key, one.id, sorted(other.id for other in samples)], 24)
-        for samples in group.by_candidate
-        for one in samples
-    ]
+    inputs = stable_hash(list(key))
+    ids = []
+    for samples in group.by_candidate:
+        together = stable_hash(sorted(one.id for one in samples))
+        ids += [stable_hash([inputs, together, one.id], 24) for one in samples]
+    return ids
 
 
 def judgement_of(

@@ -13,6 +13,7 @@ so the baseline scores 1 against itself, and a score is never clipped in analysi
 
 from __future__ import annotations
 
+import asyncio
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -160,7 +161,8 @@ class LikenessJudge(ABC):
         vectors = {response.id: row for response, row in zip(responses, rows, strict=True)}
         judgements = []
         for group in groups:
-            figures = figures_of(group, vectors, self.likeness)
+            # Some milliseconds a prompt, which no screen should wait for.
+            figures = await asyncio.to_thread(figures_of, group, vectors, self.likeness)
             for judgement_id, response in zip(self.ids(group), group.all, strict=True):
                 if judgement_id in known:
                     continue

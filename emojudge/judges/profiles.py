@@ -38,15 +38,15 @@ class CandidateProfile:
 
 def profiles_of(view: StudyView) -> dict[str, CandidateProfile]:
     """By candidate sha256, as far as they are judged."""
-    kept = view.memo.get("profiles")
-    if not isinstance(kept, dict):
-        by_candidate: dict[str, list[Judgement]] = defaultdict(list)
-        for one in view.judgements:
-            if one.judge == PreservationJudge.name:
-                by_candidate[one.candidate].append(one)
-        kept = {sha: found for sha, own in by_candidate.items() if (found := _profile(own))}
-        view.memo["profiles"] = kept
-    return kept
+    return view.of_judgements("profiles", _profiles)
+
+
+def _profiles(view: StudyView) -> dict[str, CandidateProfile]:
+    by_candidate: dict[str, list[Judgement]] = defaultdict(list)
+    for one in view.judgements:
+        if one.judge == PreservationJudge.name:
+            by_candidate[one.candidate].append(one)
+    return {sha: found for sha, own in by_candidate.items() if (found := _profile(own))}
 
 
 def _profile(judgements: Sequence[Judgement]) -> CandidateProfile | None:

@@ -21,8 +21,9 @@ def sentences(text: str) -> list[str]:
     The rules are sentencex's for English, which know the full stops of other scripts too; what is
     left of a list's numbers and of layout is dropped.
     """
-    parts = (part.strip() for part in sentencex.segment("en", text))
-    return [part for part in parts if any(one.isalpha() for one in part) or _symbols(part)]
+    parts = [part.strip() for part in sentencex.segment("en", text)]
+    whole = [part for part in parts if any(one.isalpha() for one in part) or _symbols(part)]
+    return whole or [part for part in parts if says_something(part)]
 
 
 def _symbols(text: str) -> bool:

@@ -11,7 +11,7 @@ from emojudge.pipeline.study import Study
 from emojudge.pipeline.technical import old_references, references_bytes
 from emojudge.store.tables import FAILURES, ITEMS, JUDGEMENTS, RATED, RESPONSES
 from emojudge.store.vectors import VectorCache
-from emojudge.text import counted, human_bytes
+from emojudge.text import counted, human_bytes, without_thinking
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,8 @@ def prune(study: Study) -> CacheContents:
         writer.compact(RESPONSES)
     for folder in contents.old_references:
         shutil.rmtree(folder)
+    texts = (without_thinking(one.text) for one in study.store.all(RESPONSES))
+    VectorCache(study.store.folder).keep_only(study.text_models.vector_keys, texts)
     study.forget_discovery()
     study.changed()
     return cache_contents(study)

@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Sequence
 from functools import lru_cache
 
-from emojudge.config import GenerationConfig
+from emojudge.config import GenerationConfig, PerformanceConfig
 from emojudge.domain import Candidate, Cell, Message, Prompt, Response, stable_hash
 from emojudge.judges.judge import MIN_BASELINE_SAMPLES
 
@@ -97,10 +97,13 @@ def prompts_again(prompts: Sequence[Prompt], seed: int) -> tuple[Prompt, ...]:
     return tuple(order[:_AGAIN_PROMPTS])
 
 
-def technical_id(candidate: Candidate, replies: Sequence[Response]) -> str:
-    """The id of a candidate's figures: what was measured, with which engine, on which replies."""
-    key = [_TECHNICAL_VERSION, candidate.sha256, engine_version(), [one.id for one in replies]]
-    return stable_hash(key, 24)
+def technical_id(
+    candidate: Candidate, replies: Sequence[Response], machine: PerformanceConfig
+) -> str:
+    """The id of a candidate's figures: of what, with which engine, where, on which replies."""
+    places = [machine.gpu_layers, machine.main_gpu, machine.tensor_split, machine.threads]
+    key = [_TECHNICAL_VERSION, candidate.sha256, engine_version(), places]
+    return stable_hash([*key, [one.id for one in replies]], 24)
 
 
 def _cell(

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from emojudge.domain import CellFailure, Prompt, Response
 from emojudge.engine.tasks import BACKGROUND, PREFETCH
@@ -49,7 +50,7 @@ class Conductor:
         self._responses = responses
         self._judging = judging
         self._measurements = measurements
-        self._measuring: asyncio.Task[None] | None = None
+        self._measuring: asyncio.Task[int] | None = None
         self._all = False
         self._working = False
         self._paused = False
@@ -139,7 +140,8 @@ class Conductor:
                     self._give_up(prompts, f"A judge failed: {type(problem).__name__} {problem}")
             if self._all and not self._preparing and not self._ready:
                 await self._measure()
-            self._say_where_we_are()
+            if not self._paused:
+                self._say_where_we_are()
             if not self._ready:
                 await self._wake.wait()
 
@@ -196,9 +198,11 @@ class Conductor:
 
     async def close(self) -> None:
         """Stop working."""
-        tasks = [*self._tasks, *(one.task for one in self._preparing.values())]
-        if self._measuring is not None:
-            tasks.append(self._measuring)
+        tasks: list[asyncio.Task[Any]] = [
+            *self._tasks,
+            *(one.task for one in self._preparing.values()),
+            *([self._measuring] if self._measuring is not None else []),
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -52,10 +52,11 @@ def judgement_gates(
     view: StudyView, candidate: Candidate, standing: Standing | None
 ) -> tuple[Gate, ...]:
     """What the study says for and against promoting a candidate; None: no standing known yet."""
-    degradation = _degradation_gate(view, candidate)
     if standing is None:
-        waiting = Gate(name="verdict", status=GateStatus.UNKNOWN, reason="being computed")
-        return waiting, degradation
+        return tuple(
+            Gate(name=name, status=GateStatus.UNKNOWN, reason="being computed")
+            for name in ("verdict", "degradation")
+        )
     same = [one for one in standing.scores if one.candidate.sha256 == candidate.sha256]
     if not same:
         # Candidates were looked for again, and what is computed is of those before.
@@ -67,7 +68,12 @@ def judgement_gates(
         status=GateStatus.PASS if own.rated_items >= wanted else GateStatus.FAIL,
         reason=f"{own.rated_items} of {wanted} rated items",
     )
-    return rated, _verdict_gate(standing, own), _confidence_gate(view, standing), degradation
+    return (
+        rated,
+        _verdict_gate(standing, own),
+        _confidence_gate(view, standing),
+        _degradation_gate(view, candidate),
+    )
 
 
 def _verdict_gate(standing: Standing, own: CandidateScore) -> Gate:

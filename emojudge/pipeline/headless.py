@@ -126,12 +126,9 @@ class HeadlessRun:
                 )
             telling = asyncio.create_task(self._tell_activity())
             try:
-                await workspace.measurements.generate_again()
-                made = await workspace.judging.judge(study.discovery.prompts)
+                made = await workspace.measurements.run()
                 before = self._judgements() - made
                 _LOG.info("made %d judgements, %d were there before", made, before)
-                await workspace.measurements.check_baseline()
-                await workspace.technical.run()
             finally:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from emojudge.judges.fidelity import fidelity_of
 from emojudge.pipeline.deploying import core_summary
 from emojudge.pipeline.results import build_sections
 from emojudge.pipeline.study import Study
@@ -142,4 +143,6 @@ def whole_insight(
     """The standing, its verdict, and the sections of the results where they are wanted."""
     standing = standing_of(view)
     verdict = conclude(view, standing)
+    # The gates ask for it on the screens' thread, and find it computed.
+    fidelity_of(view)
     return standing, verdict, tuple(build_sections(view)) if sections else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from emojudge.pipeline.text_models import TextModels
 from emojudge.store.tables import JUDGEMENTS
 
 _LOG = logging.getLogger(__name__)
+_PROMPTS_AT_ONCE = 16
 
 
 class Judging:
@@ -55,16 +57,39 @@ class Judging:
             groups = self._groups(judge, prompts)
             if not groups:
                 continue
+            made += await self._with(judge, groups, failures)
+        if failures:
+            raise failures[0]
+        return made
+
+    async def _with(
+        self, judge: ResponseJudge, groups: Sequence[PromptResponses], failures: list[EngineError]
+    ) -> int:
+        """Let one judge judge, some prompts at a time, so that what is done is kept.
+
+        A failure may be one reply's doing, so it costs its prompts; a second one in a row is not.
+        """
+        made = 0
+        failed_before = False
+        for start in range(0, len(groups), _PROMPTS_AT_ONCE):
+            part = groups[start : start + _PROMPTS_AT_ONCE]
             try:
-                judgements = await judge.judge(groups, self._tools, self._study.judged)
+                judgements = await judge.judge(part, self._tools, self._study.judged)
             except EngineError as problem:
                 _LOG.error("%s: %s", judge.name, problem)
                 failures.append(problem)
+                if failed_before:
+                    break
+                failed_before = True
                 continue
+            failed_before = False
             self._study.lead().put(JUDGEMENTS, judgements)
             made += len(judgements)
-            for group in groups:
+            for group in part:
                 self._study.changed(group.prompt_id)
-        if failures:
-            raise failures[0]
+            done = start + len(part)
+            said = f"{judge.name}: {done} of {len(groups)} prompts"
+            self._study.state.say(said, running=True)
+            # Others of this process get their turn between two parts.
+            await asyncio.sleep(0)
         return made

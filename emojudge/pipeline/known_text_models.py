@@ -23,6 +23,7 @@ class KnownTextModels:
     def __init__(self, store: StudyStore, encoder: str, emotion_model: str | None) -> None:
         """Names are as configured."""
         self._store = store
+        self._identities: dict[str, tuple[TextModel | None, str]] = {}
         self.encoder_name = encoder
         self.emotion_model = emotion_model
 
@@ -33,21 +34,36 @@ class KnownTextModels:
     @property
     def encoder(self) -> str:
         """The encoder's name and what it was found to be."""
-        return identity_of(self.encoder_name, self.record("embed", self.encoder_name))
+        return self._identity("embed", self.encoder_name)
+
+    def _identity(self, task: str, name: str) -> str:
+        """Kept, because it is asked for with every judgement's id."""
+        record = self.record(task, name)
+        known = self._identities.get(task)
+        if known is None or known[0] is not record:
+            known = self._identities[task] = record, identity_of(name, record)
+        return known[1]
+
+    @property
+    def vector_keys(self) -> tuple[str, str]:
+        """Under which models' names embeddings and profiles are kept in the cache of vectors."""
+        return f"embed:{self.encoder}", f"emotions:{self.emotions}"
 
     @cached_property
     def head(self) -> EmotionHead:
         """The shipped head."""
         return EmotionHead.load()
 
+    @cached_property
+    def _head_identity(self) -> str:
+        return head_identity(self.head)
+
     @property
     def emotions(self) -> str:
         """The emotion model's identity, or the shipped head's."""
         if self.emotion_model is None:
-            return head_identity(self.head)
-        return model_identity(
-            identity_of(self.emotion_model, self.record("classify", self.emotion_model))
-        )
+            return self._head_identity
+        return model_identity(self._identity("classify", self.emotion_model))
 
     @property
     def emotion_labels(self) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ from emojudge.pipeline.cells import conversation
 from emojudge.pipeline.study import Study
 from emojudge.text import without_thinking
 
-_TEXTS_AT_ONCE = 32
+_TEXTS_AT_ONCE = 8
+"""Few, because a person who opens a pane waits for at most these."""
 
 
 async def measure(
@@ -87,6 +88,4 @@ class Likelihoods:
             assert isinstance(result, LogLikelihoods)
             for place, own in zip(chosen, result.texts, strict=True):
                 found[place] = Likelihood(own.tokens, own.total)
-            done = start + len(chosen)
-            study.state.say(f"reading likelihoods: {done:,} of {len(said):,}", running=True)
         return found

@@ -50,10 +50,10 @@ class Measurements:
             return 0
         other = other_width(width)
         study.state.say(f"the baseline again, {other} texts together", running=True)
-        results = await asyncio.gather(
-            *(self._responses.ensure(cell, width=other) for cell in missing)
-        )
-        failed = sum(isinstance(one, CellFailure) for one in results)
+        jobs = [self._responses.ensure(cell, width=other) for cell in missing]
+        # Who stops waiting, as a pause does, leaves what is under way to be finished.
+        await asyncio.wait(jobs)
+        failed = sum(isinstance(job.result(), CellFailure) for job in jobs)
         for prompt in prompts:
             study.changed(prompt.id)
         _LOG.info(
@@ -81,15 +81,20 @@ class Measurements:
             study.lead().put(BASELINE_CHECKS, [found])
             study.measured()
 
-    async def run(self) -> None:
-        """Everything that is missing. Raises EngineError when the encoder cannot be run."""
+    async def run(self) -> int:
+        """Everything that is missing; returns how many judgements were made.
+
+        Raises EngineError when a judge cannot be run, after all else was measured.
+        """
         await self.generate_again()
+        made = 0
         problem: EngineError | None = None
         try:
-            await self._judging.judge(self._study.discovery.prompts)
+            made = await self._judging.judge(self._study.discovery.prompts)
             await self.check_baseline()
         except EngineError as failure:
             problem = failure
         await self._technical.run()
         if problem is not None:
             raise problem
+        return made

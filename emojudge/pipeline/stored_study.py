@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from emojudge.config_file import LoadedConfig
 from emojudge.domain import (
@@ -35,7 +37,7 @@ from emojudge.pipeline.cells import (
 )
 from emojudge.pipeline.known_text_models import KnownTextModels
 from emojudge.pipeline.state import CandidateProgress, StudyState
-from emojudge.store.study import StudyStore
+from emojudge.store.study import StoredIds, StudyStore
 from emojudge.store.tables import (
     BASELINE_CHECKS,
     DISCOVERY,
@@ -79,6 +81,16 @@ class _Scored:
     part_scores: Mapping[str, Mapping[str, float]]
     ai_scores: Mapping[str, float]
     fluency: Fluency
+    again: tuple[Response, ...]
+    again_judgements: tuple[Judgement, ...]
+    memo: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured of the study as a whole, for the responses of one time."""
+
+    of: _Scored
     technical: Mapping[str, TechnicalMetrics]
     baseline_check: BaselineCheck | None
 
@@ -107,6 +119,7 @@ class StoredStudy:
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         self._judged: dict[str, _JudgedPrompt] = {}
         self._scored: _Scored | None = None
+        self._measured: _Measured | None = None
         self._prompts_again: frozenset[str] | None = None
 
     def _likelihoods_key(self) -> str:
@@ -122,7 +135,7 @@ class StoredStudy:
             self._cells.clear()
             self._prompts_again = None
         if tables & {TECHNICAL.name, BASELINE_CHECKS.name}:
-            self._scored = None
+            self._measured = None
         if tables & {DISCOVERY.name, RESPONSES.name, JUDGEMENTS.name, TEXT_MODELS.name}:
             self._judged.clear()
         if tables:
@@ -136,7 +149,7 @@ class StoredStudy:
 
     def measured(self) -> None:
         """Something was measured of the study as a whole."""
-        self._scored = None
+        self._measured = None
         self.state.data_changed()
 
     def forget_judged(self) -> None:
@@ -280,7 +293,7 @@ class StoredStudy:
     @property
     def judged(self) -> Container[str]:
         """The ids of all stored judgements."""
-        return frozenset(one.id for one in self.store.all(JUDGEMENTS))
+        return StoredIds(self.store, JUDGEMENTS)
 
     def _judged_prompt(self, prompt: Prompt) -> _JudgedPrompt:
         """What a view needs of one prompt; kept, because most prompts do not change."""
@@ -327,10 +340,16 @@ class StoredStudy:
     def _score(self, judged: tuple[_JudgedPrompt, ...]) -> _Scored:
         judgements = tuple(judgement for one in judged for judgement in one.judgements)
         responses = tuple(response for one in judged for response in one.responses)
-        parts = {
-            judge.part: judge.scores(judgements) for judge in self.judges if judge.part is not None
-        }
+        by_judge: dict[str, list[Judgement]] = defaultdict(list)
+        for one in judgements:
+            by_judge[one.judge].append(one)
         fluency = self.model_judge.fluency
+        excess = fluency.excess(by_judge[fluency.name])
+        parts = {
+            judge.part: judge.scores(by_judge[judge.name])
+            for judge in self.judges
+            if judge.part is not None
+        }
         share = shares_of(parts, self.config.ai_scoring).get(fluency.part, 0.0)
         return _Scored(
             prompts=judged,
@@ -339,9 +358,9 @@ class StoredStudy:
             judgements=judgements,
             part_scores=parts,
             ai_scores=combine_scores(parts, self.config.ai_scoring),
-            fluency=Fluency(share, fluency.excess(judgements)),
-            technical=self.technical(),
-            baseline_check=self.baseline_check(),
+            fluency=Fluency(share, excess),
+            again=tuple(response for one in judged for response in one.again),
+            again_judgements=tuple(one for each in judged for one in each.again_judgements),
         )
 
     def compared_replies(self) -> list[Response]:
@@ -357,11 +376,16 @@ class StoredStudy:
     def technical(self) -> dict[str, TechnicalMetrics]:
         """Technical metrics by sha256, as far as they are known for the present replies."""
         replies = self.compared_replies()
-        known = {
-            one.sha256: self.store.get(TECHNICAL, technical_id(one, replies))
-            for one in self.discovery.candidates
-        }
+        known = {one.sha256: self.technical_of(one, replies) for one in self.discovery.candidates}
         return {sha: metrics for sha, metrics in known.items() if metrics is not None}
+
+    def technical_of(
+        self, candidate: Candidate, replies: Sequence[Response]
+    ) -> TechnicalMetrics | None:
+        """A candidate's figures on these replies, as this config lets models run."""
+        return self.store.get(
+            TECHNICAL, technical_id(candidate, replies, self.config.performance_config)
+        )
 
     def baseline_responses(self) -> list[Response]:
         """All stored responses of the baseline that count."""
@@ -388,6 +412,9 @@ class StoredStudy:
         if self._scored is None or self._scored.prompts != judged:
             self._scored = self._score(judged)
         scored = self._scored
+        if self._measured is None or self._measured.of is not scored:
+            self._measured = _Measured(scored, self.technical(), self.baseline_check())
+        measured = self._measured
         counted, left_out = self._ratings_that_count(scored.response_ids)
         view = StudyView(
             config=self.config,
@@ -403,10 +430,11 @@ class StoredStudy:
             ai_scores=scored.ai_scores,
             part_scores=scored.part_scores,
             fluency=scored.fluency,
-            again=tuple(response for one in judged for response in one.again),
-            again_judgements=tuple(one for each in judged for one in each.again_judgements),
-            technical=scored.technical,
-            baseline_check=scored.baseline_check,
+            again=scored.again,
+            again_judgements=scored.again_judgements,
+            technical=measured.technical,
+            baseline_check=measured.baseline_check,
+            judged_memo=scored.memo,
             damage=tuple(str(one) for one in self.store.damage),
         )
         self._view = (version, view)

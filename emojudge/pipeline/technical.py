@@ -41,6 +41,7 @@ from emojudge.text import without_thinking
 _LOG = logging.getLogger(__name__)
 _VERSION = 1
 _TIMED_TEXTS = 3
+_TRIES = 3
 _POSITIONS = 1024
 """At a vocabulary of 128k these are 270 MB of half-precision numbers on disk."""
 _CHUNK_TOKENS = 256
@@ -68,7 +69,7 @@ class Technical:
         return [
             one
             for one in self._study.discovery.candidates
-            if self._study.store.get(TECHNICAL, technical_id(one, replies)) is None
+            if (known := self._study.technical_of(one, replies)) is None or not known.final
         ]
 
     async def run(self) -> int:
@@ -80,24 +81,24 @@ class Technical:
         missing = self.missing()
         if not missing:
             return 0
-        study, replies = self._study, self._study.compared_replies()
-        references = await self._record(replies, missing)
+        replies = self._study.compared_replies()
         try:
-            return await self._measure_all(missing, replies, references)
+            return await self._measure_all(missing, replies)
         finally:
-            if isinstance(references, Path) and not study.config.performance_config.cache:
-                shutil.rmtree(references)
+            folder = reference_folder(self._study, replies)
+            if not self._study.config.performance_config.cache and folder.exists():
+                shutil.rmtree(folder)
 
-    async def _measure_all(
-        self,
-        missing: Sequence[Candidate],
-        replies: Sequence[Response],
-        references: Path | EngineError | None,
-    ) -> int:
+    async def _measure_all(self, missing: Sequence[Candidate], replies: Sequence[Response]) -> int:
         study, done = self._study, 0
+        # The baseline's memory is read before its predictions are recorded, which takes more.
+        missing = sorted(missing, key=lambda one: not one.is_baseline)
+        references: Path | EngineError | None = None
         for number, candidate in enumerate(missing, 1):
             study.state.say(f"measuring {candidate.name}: {number} of {len(missing)}", running=True)
             try:
+                if references is None and not candidate.is_baseline:
+                    references = await self._record(replies)
                 found = await self._of(candidate, replies, references)
             except EngineError as problem:
                 _LOG.error("%s", problem)
@@ -115,12 +116,10 @@ class Technical:
             )
         return done
 
-    async def _record(
-        self, replies: Sequence[Response], missing: Sequence[Candidate]
-    ) -> Path | EngineError | None:
+    async def _record(self, replies: Sequence[Response]) -> Path | EngineError | None:
         """The folder of the baseline's predictions, made if it is not there; None: no replies."""
         study = self._study
-        if not replies or all(one.is_baseline for one in missing):
+        if not replies:
             return None
         folder = reference_folder(study, replies)
         if (folder / "reference.json").exists():
@@ -163,25 +162,34 @@ class Technical:
         references: Path | EngineError | None,
     ) -> TechnicalMetrics:
         """Timing first, so that nothing that is read afterwards counts as its memory."""
-        timing = await self._time(candidate)
+        timing, quiet = await self._time_in_quiet(candidate)
         worker = await self._measure(candidate, DescribeWorker(id=""))
         assert isinstance(worker, WorkerDescribed)
         problems = []
         words = compared = None
+        # What failed for a passing reason is tried again in the next run.
+        final = quiet
         try:
             words = await self._measure(candidate, _perplexity_command())
         except EngineError as problem:
             problems.append(str(problem))
+            final = False
+        if not quiet:
+            problems.append("texts were generated while it was timed; timed again in the next run")
         if isinstance(references, EngineError):
             problems.append(str(references))
+            final = False
+        elif self._other_vocabulary(candidate):
+            problems.append("its vocabulary is not the baseline's: no predictions to compare")
         elif references is not None and not candidate.is_baseline:
             command = CompareReference(id="", texts=self._given(replies), folder=str(references))
             try:
                 compared = await self._measure(candidate, command)
             except EngineError as problem:
                 problems.append(str(problem))
+                final = False
         metrics = TechnicalMetrics(
-            id=technical_id(candidate, replies),
+            id=technical_id(candidate, replies, self._study.config.performance_config),
             candidate=candidate.sha256,
             load_seconds=worker.load_seconds,
             load_mode=worker.load_mode,
@@ -192,6 +200,7 @@ class Technical:
             peak_bytes=worker.peak_bytes,
             vram_bytes=worker.vram_bytes,
             problem="; ".join(problems) or None,
+            final=final,
             created=clock.stamp(),
         )
         if isinstance(words, PerplexityMeasured):
@@ -215,6 +224,20 @@ class Technical:
                 }
             )
         return metrics
+
+    def _other_vocabulary(self, candidate: Candidate) -> bool:
+        own = candidate.specs.vocabulary_size, self._study.baseline.specs.vocabulary_size
+        return None not in own and own[0] != own[1]
+
+    async def _time_in_quiet(self, candidate: Candidate) -> tuple[_Timing, bool]:
+        """Timings, and whether nobody's texts were generated meanwhile."""
+        for _ in range(_TRIES):
+            before = self._executor.urgent_texts
+            timing = await self._time(candidate)
+            quiet = self._executor.urgent_texts == before
+            if quiet:
+                break
+        return timing, quiet
 
     async def _time(self, candidate: Candidate) -> _Timing:
         """Medians over a few texts, one after another; the first one's warms up and is left out."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from emojudge.domain import TextModel, stable_hash
-from emojudge.engine.encoder import ENCODER_MODULE, Encoder, Progress
+from emojudge.engine.encoder import ENCODER_MODULE, Encoder
+from emojudge.errors import StoreError
 from emojudge.judges.emotion_tracker import (
     EmotionTracker,
     HeadTracker,
@@ -49,6 +50,7 @@ class TextModels:
         else:
             own = name_of_encoder(self._known.head.encoder)
             self._emotions = self.encoder if own == name else Encoder(own, ENCODER_THREADS, module)
+            self._head_tracker = HeadTracker(self._emotions, self._known.head)
 
     async def warm_up(self) -> None:
         """Start the workers, so that their imports overlap with other work. Raises EngineError."""
@@ -75,6 +77,9 @@ class TextModels:
         probe = (await model.embed([_PROBE]))[0]
         self._identified.add(model.name)
         if before is not None and _same(before, probe):
+            if files != before.files:
+                moved = before.model_copy(update={"files": files})
+                self._study.lead().put(TEXT_MODELS, [moved])
             return
         if before is not None:
             _LOG.warning(
@@ -99,39 +104,31 @@ class TextModels:
         await self._identify(self._known.encoder_name, self.encoder)
         record = self._known.record("embed", self._known.encoder_name)
         assert record is not None
-        progress = self._progress("embedding replies")
         return await self._kept(
-            f"embed:{identity_of(self._known.encoder_name, record)}",
+            self._known.vector_keys[0],
             record.dimensions,
             texts,
-            lambda missing: self.encoder.embed(missing, progress),
+            self.encoder.embed,
         )
 
     async def emotions(self, texts: Sequence[str]) -> Vectors:
         """Emotion profiles of texts, zero for those that say nothing. Raises EngineError."""
         tracker = await self._tracker()
-        progress = self._progress("reading emotions")
         return await self._kept(
-            f"emotions:{tracker.identity}",
+            self._known.vector_keys[1],
             len(tracker.labels),
             texts,
-            lambda missing: tracker.profiles(missing, progress),
+            tracker.profiles,
         )
 
     async def _tracker(self) -> EmotionTracker:
         name = self._known.emotion_model
         if name is None:
-            return HeadTracker(self._emotions, self._known.head)
+            return self._head_tracker
         await self._identify(name, self._emotions)
         record = self._known.record("classify", name)
         assert record is not None
         return ModelTracker(self._emotions, identity_of(name, record), record.labels)
-
-    def _progress(self, what: str) -> Progress:
-        def told(done: int, total: int) -> None:
-            self._study.state.say(f"{what}: {done:,} of {total:,}", running=True)
-
-        return told
 
     async def _kept(self, model: str, width: int, texts: Sequence[str], compute: _Rows) -> Vectors:
         """Rows from the cache; what is not there is computed once and kept."""
@@ -148,10 +145,19 @@ class TextModels:
             part = missing[start : start + _AT_ONCE]
             new = dict(zip(part, await compute(part), strict=True))
             found.update(new)
-            if self._cache is not None:
-                self._cache.put(model, new)
+            self._keep(model, new)
         silent = np.zeros(width, dtype=np.float32)
         return np.stack([found.get(text, silent) for text in texts])
+
+    def _keep(self, model: str, rows: dict[str, Vectors]) -> None:
+        """Vectors can be computed again, so a disk that refuses them stops nothing."""
+        if self._cache is None:
+            return
+        try:
+            self._cache.put(model, rows)
+        except StoreError as problem:
+            _LOG.warning("%s They are computed again the next time.", problem)
+            self._cache = None
 
     async def close(self) -> None:
         """Stop the workers."""
@@ -168,18 +174,14 @@ def _same(record: TextModel, probe: Vectors) -> bool:
 
 
 def files_of(name: str) -> str | None:
-    """What tells a model's folder from another: names and sizes of its files, and its config.
+    """What may tell a model's folder from another: names, sizes and times of its files.
 
-    None for a name that a hub resolves.
+    Another value means that what the model gives is compared again. None for a name that a hub
+    resolves.
     """
     folder = Path(name)
     if not folder.is_dir():
         return None
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    config = folder / "config.json"
-    return stable_hash(
-        [
-            [[str(file.relative_to(folder)), file.stat().st_size] for file in files],
-            config.read_text("utf-8", "replace") if config.is_file() else "",
-        ]
-    )
+    known = [(str(file.relative_to(folder)), file.stat()) for file in files]
+    return stable_hash([[name, about.st_size, about.st_mtime_ns] for name, about in known])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,6 +76,17 @@ class Writer:
             log.close()
         self._open.clear()
         self._lock.release()
+
+
+class StoredIds(Container[str]):
+    """The ids of a table's documents, as a container that is never copied."""
+
+    def __init__(self, store: StudyStore, table: TableOf[Any]) -> None:
+        self._store = store
+        self._table = table
+
+    def __contains__(self, document_id: object) -> bool:
+        return self._store.tables.has(self._table, str(document_id))
 
 
 class StudyStore:

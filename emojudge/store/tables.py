@@ -162,6 +162,11 @@ class Tables:
         found = rows.all() if where is None else rows.search(where)
         return [self._parse(table, document) for document in found]
 
+    def has(self, table: TableOf[Any], document_id: str) -> bool:
+        """Whether there is a document with this id."""
+        rows = self._table(table.name)
+        return rows.contains(doc_id=document_id)  # type: ignore[arg-type]
+
     def get(self, table: TableOf[T], document_id: str) -> T | None:
         """The document with this id, or None."""
         parsed = self._parsed.get((table.name, document_id))

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +109,19 @@ class VectorCache:
         """What it takes on disk."""
         return self.file.stat().st_size if self.file.exists() else 0
 
-    def clear(self) -> None:
-        """Forget everything; it can be computed again."""
-        self.file.unlink(missing_ok=True)
+    def keep_only(self, models: Collection[str], texts: Iterable[str]) -> None:
+        """Forget what other models made, and what was made of other texts."""
+        if not self.file.exists():
+            return
+        keys = {text_key(text) for text in texts}
+        try:
+            with self._open() as database:
+                with database:
+                    known = database.execute("SELECT model, text FROM vectors").fetchall()
+                    database.executemany(
+                        "DELETE FROM vectors WHERE model = ? AND text = ?",
+                        [row for row in known if row[0] not in models or row[1] not in keys],
+                    )
+                database.execute("VACUUM")
+        except sqlite3.DatabaseError as problem:
+            self._throw_away(problem)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from emojudge.engine.context_size import context_tokens
+from emojudge.engine.llama import native
 from emojudge.engine.llama.batch import DecodeBatch
 from emojudge.engine.llama.context_holder import ContextHolder
 from emojudge.engine.llama.model import (
@@ -67,6 +69,8 @@ class Scorer(ContextHolder):
         self._held: list[int] = []
         self._batch = DecodeBatch(PREFILL_TOKENS, _BRANCHES + 1)
         self.reused_tokens = 0
+        self.put_off = threading.Event()
+        """Set from another thread: what is evaluated now is to be begun again later."""
 
     def _context_for(self, tokens: int, sequences: int, longest: int | None = None) -> LlamaContext:
         """A context with room; made anew, with more, when the present one has too little.
@@ -104,6 +108,8 @@ class Scorer(ContextHolder):
         a part of a sequence, as recurrent ones cannot, starts anew.
         """
         context.abort.clear()
+        if self.put_off.is_set():
+            raise native.Aborted
         most = min(len(self._held), len(tokens) - 1)
         same = next((at for at in range(most) if self._held[at] != tokens[at]), most)
         if same < len(self._held) and not context.forget(_PREFIX, same):
