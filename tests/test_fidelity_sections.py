@@ -353,6 +353,13 @@ def test_marks_share_a_scale_whose_band_is_the_floor(whole: StudyView) -> None:
         assert column.scale.low < one.low <= one.high < column.scale.high
 
 
+def known_of(view: StudyView, **computed: object) -> StudyView:
+    """The view with what follows from its judgements made up."""
+    of = (view.judgements, view.again_judgements)
+    memo = {name: (*of, value) for name, value in computed.items()}
+    return dataclasses.replace(view, memo={}, judged_memo=memo)
+
+
 def test_the_larger_of_both_floors_counts(whole: StudyView) -> None:
     """Made-up: the numeric floor is the larger, and negative; the middle rung sees least."""
     kinds = {1: 0.05, 2: 0.03, 3: 0.04}
@@ -366,7 +373,7 @@ def test_the_larger_of_both_floors_counts(whole: StudyView) -> None:
         for number, seen in kinds.items()
     }  # fmt: skip
     known = Fidelity(candidates, {Measure.DEGRADATION: floor})
-    view = dataclasses.replace(whole, memo={"fidelity": known})
+    view = known_of(whole, fidelity=known)
     section = sections_of(view)["fidelity"]
     table = next(one for one in section.blocks if isinstance(one, Table))
     assert table.columns[-1].scale.band == (-0.02, 0.02)
@@ -621,7 +628,7 @@ def test_what_became_rarer_counts_as_much_as_what_became_more_frequent(whole: St
         whole.candidates[1].sha256: profile(love=0.2, joy=0.25, fear=0.104),
         whole.candidates[2].sha256: profile(love=0.5, joy=0.2, fear=0.1),
     }
-    view = dataclasses.replace(whole, memo={"profiles": profiles})
+    view = known_of(whole, profiles=profiles)
     text = text_of(sections_of(view)["emotions"])
     assert "Q8_0: love −0.30, joy +0.05\n" in text
     assert text.endswith("Q5_0: none by 0.01 or more")
