@@ -115,6 +115,7 @@ def run_demo(out: Path, prompts: int | None, *, headless: bool, verbose: bool) -
         run.rank()
 
     run_headless(loaded, work, verbose=verbose)
+    say(f"next: cd {out}, then emojudge: F3 rates, F4 shows all that was measured")
 
 
 def run_headless(

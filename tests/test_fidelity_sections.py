@@ -315,7 +315,7 @@ def test_losses_stand_with_intervals_and_signs(whole: StudyView) -> None:
     measured = fidelity_of(whole).candidates[whole.candidates[3].sha256]
     assert loss["value"] == measured.losses[Measure.SIMILARITY].estimate.value
     assert "!" not in row_of(section, "Q8_0")
-    assert "(!), similarity loss: Q4_0; excess −log p: Q4_0" in text_of(section)
+    assert "(!), similarity loss: Q4_0; fluency loss: Q4_0" in text_of(section)
     assert section.data["candidates"]["model-F16"]["similarity_loss"] is None
 
 

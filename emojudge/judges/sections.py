@@ -61,7 +61,7 @@ _COSINE = _Kind("", "", 1.0, 2, "")
 _KINDS = {
     Measure.DEGRADATION: _Kind("degradation", "emotional degradation", 100.0, 1, " %"),
     Measure.SIMILARITY: _Kind("similarity loss", "similarity loss", 100.0, 1, " %"),
-    Measure.FLUENCY: _Kind("excess −log p", "excess −log p", 1.0, 2, ""),
+    Measure.FLUENCY: _Kind("fluency loss", "fluency loss", 1.0, 2, ""),
 }
 
 
@@ -208,6 +208,14 @@ def _scale(estimates: Sequence[Estimate | None], floor: Floor | None) -> Scale:
     return Scale(low - _SPARE, high + _SPARE, band)
 
 
+def fidelity_sentence(view: StudyView) -> str | None:
+    """Who is found to lose, in a sentence; None before anything was measured."""
+    baseline, fidelity = baseline_of(view), fidelity_of(view)
+    if baseline is None or not any(one.losses for one in fidelity.candidates.values()):
+        return None
+    return _found(view, fidelity, view.labels[baseline.sha256])
+
+
 def _found(view: StudyView, fidelity: Fidelity, base: str) -> str:
     """Who loses more than the floor, measure by measure, in words."""
     losing = []
@@ -272,7 +280,7 @@ def _floors(view: StudyView, fidelity: Fidelity) -> Table:
         Column("", Voice.DIM),
         Column("sampling floor"),
         Column("numeric floor"),
-        Column("smallest loss seen"),
+        Column("would be found from"),
     )
     return Table(columns, tuple(rows))
 
@@ -299,8 +307,8 @@ def _meaning(base: str) -> str:
     return (
         f"! is worse: the whole interval lies above both floors. Floors are what {base} loses "
         "against itself: sampling, where half of its samples play the candidate (19 of 20 splits "
-        "lose less); numeric, with the same seeds at another batch width. Smallest loss seen: this "
-        "study would find it in 8 of 10 cases. ±: 95 % t interval over prompts, for one look"
+        "lose less); numeric, with the same seeds at another batch width. Would be found from: "
+        "8 of 10 such studies would find that loss. ±: 95 % t interval over prompts, for one look"
     )
 
 
@@ -431,6 +439,7 @@ def _data(view: StudyView, fidelity: Fidelity) -> dict[str, Any]:
         "floors": {one.value: _floor_data(fidelity.floors.get(one)) for one in Measure},
         "smallest_seen": {one.value: list(ends) if ends else None for one, ends in seen.items()},
         "shares": _shares(view),
+        "sentence": fidelity_sentence(view),
         "baseline_warnings": [
             {"fault": one.fault.value, "sentence": one.sentence} for one in baseline_findings(view)
         ],

@@ -41,7 +41,8 @@ class Estimate:
         )
         return (
             f"ai-judge: {counted(self.cells, 'response')} to generate, {self.stored} stored; at "
-            f"most {self.tokens:,} tokens; {time_needed}; disk at most {human_bytes(self.disk)}"
+            f"most {self.tokens:,} tokens; {time_needed}; disk at most {human_bytes(self.disk)}; "
+            "then judging, and timing each model"
         )
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from emojudge.deploy.layout import Generation
 from emojudge.domain import Candidate, CellFailure
 from emojudge.errors import EngineError, NeedsPerson
+from emojudge.judges.sections import fidelity_sentence
 from emojudge.pipeline.deploying import incoming, judgement_gates, replacer_for
 from emojudge.pipeline.engine_plan import plan_engine
 from emojudge.pipeline.estimate import estimate_generation
@@ -254,6 +255,8 @@ def ranking_lines(study: Study) -> Sequence[str]:
             f"{row.label:{width}}  {figure(row.final)}  {figure(row.human)}  {figure(row.ai)}"
             for row in rows
         ),
+        "AI: likeness to the baseline, which is 1 against itself; it says nothing of quality",
+        *([f"fidelity: {found}"] if (found := fidelity_sentence(view)) is not None else []),
         f"verdict: {verdict.sentence}",
         *(f"missing: {one}" for one in verdict.missing),
     ]

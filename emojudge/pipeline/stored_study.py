@@ -374,9 +374,16 @@ class StoredStudy:
         return [one for one in found if one is not None and _speaks(one)]
 
     def technical(self) -> dict[str, TechnicalMetrics]:
-        """Technical metrics by sha256, as far as they are known for the present replies."""
+        """Technical metrics by sha256: for the present replies, else the latest there are.
+
+        Only the comparison of predictions depends on the replies.
+        """
         replies = self.compared_replies()
-        known = {one.sha256: self.technical_of(one, replies) for one in self.discovery.candidates}
+        latest = {one.candidate: one for one in self.store.all(TECHNICAL)}
+        known = {
+            one.sha256: self.technical_of(one, replies) or latest.get(one.sha256)
+            for one in self.discovery.candidates
+        }
         return {sha: metrics for sha, metrics in known.items() if metrics is not None}
 
     def technical_of(

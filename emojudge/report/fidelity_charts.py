@@ -44,7 +44,7 @@ class _Measure:
 _MEASURES = (
     _Measure("emotional_degradation", "emotional degradation, %", 100.0, 1, 1.0, 60.0),
     _Measure("similarity_loss", "similarity loss, %", 100.0, 1, 1.0, 60.0),
-    _Measure("fluency_excess", "excess −log p a token, nats", 1.0, 2, 0.05, 4.0),
+    _Measure("fluency_excess", "fluency loss, −log p a token, nats", 1.0, 2, 0.05, 4.0),
 )
 _LABEL = 16
 _ROW = 18.0

@@ -119,6 +119,9 @@ def render_summary(
     if agreement is not None:
         said = next((one.text for one in agreement.blocks if isinstance(one, Sentence)), "")
         lines += [f"- agreement: {escaped(said)}"]
+    fidelity = by_name.get("fidelity")
+    if fidelity is not None and fidelity.data["sentence"] is not None:
+        lines += [f"- fidelity: {escaped(fidelity.data['sentence'])}"]
     ranking = by_name.get("ranking")
     if ranking is not None:
         lines += ["", *_candidates(view, ranking)]
