@@ -295,7 +295,7 @@ async def test_judging_by_suffixes_and_measuring_go_through_the_executor(
         return last.result
 
     score = Score(
-        id="", messages=GRIEF, begin="Scores.", suffixes=("\nWarmth: ", "\nFit: "),
+        id="", messages=GRIEF, suffixes=("\nWarmth: ", "\nFit: "),
         options=("1", "2", "3"),
     )  # fmt: skip
     given = (GivenText(messages=GRIEF, text="I am so sorry. Tell me about him."),)

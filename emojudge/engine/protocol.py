@@ -18,6 +18,8 @@ from emojudge.domain import FinishReason, Frozen, Message, Sampling
 from emojudge.errors import EngineError
 
 FRAME_SECONDS = 0.08
+TEXT_MARK = "\ufffc"
+"""Where a text belongs in a message that speaks of it."""
 
 
 class LoadModel(Frozen):
@@ -84,15 +86,16 @@ class UseThreads(Frozen):
 class Score(Frozen):
     """Read off probabilities without generating; answered by Scored or TaskFailed.
 
-    The conversation and ``begin`` (how the answer starts) are evaluated once, and only from where
-    they differ from the last call's; each suffix branches from there. ``options`` are texts of
-    one token each.
+    The conversation is evaluated once, and only from where it differs from the last call's; each
+    suffix begins the answer, and branches from there. ``options`` are what may follow a suffix:
+    texts that differ in one token. ``texts`` stand where the messages hold a :data:`TEXT_MARK`, in
+    order; where all is longer than the context, the longest of them is cut in its middle.
     """
 
     kind: Literal["score"] = "score"
     id: str
     messages: tuple[Message, ...]
-    begin: str = ""
+    texts: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = Field(min_length=1)
     options: tuple[str, ...] = Field(min_length=1)
 
@@ -276,13 +279,17 @@ class Generated(Frozen):
 
 
 class Scored(Frozen):
-    """Natural log-probabilities, a row per suffix and a column per option."""
+    """Natural log-probabilities, a row per suffix and a column per option.
+
+    ``left_out`` characters of the texts had no room in the context.
+    """
 
     event: Literal["scored"] = "scored"
     id: str
     log_probs: tuple[tuple[float, ...], ...]
     prefix_tokens: int
     reused_tokens: int
+    left_out: int = 0
 
 
 class TokenLikelihood(Frozen):

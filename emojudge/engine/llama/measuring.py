@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from emojudge.domain import Message
 from emojudge.engine.llama.fidelity import ForcedText, Reference, perplexity
 from emojudge.engine.llama.model import LlamaModel
 from emojudge.engine.llama.prompt import PromptBuilder
 from emojudge.engine.llama.scoring import Scorer
 from emojudge.engine.memory import peak_resident_bytes, vram_of
 from emojudge.engine.protocol import (
+    TEXT_MARK,
     Compared,
     CompareReference,
     DescribeWorker,
@@ -31,6 +35,10 @@ from emojudge.engine.protocol import (
     WorkerDescribed,
 )
 from emojudge.errors import EngineError
+
+_LEFT_OUT = " [… a part is left out here …] "
+_LEAST_CHARACTERS = 200
+"""So much of a text is always kept: less would not be that text."""
 
 
 class Measuring:
@@ -95,18 +103,60 @@ class Measuring:
         return self._model.continuation(text)
 
     def _score(self, command: Score) -> Scored:
-        prefix = [*self._prompts.build(command.messages).tokens, *self._plain(command.begin)]
-        rows = self._scorer.suffix_log_probs(
-            prefix,
-            [self._plain(suffix) for suffix in command.suffixes],
-            [self._option(option) for option in command.options],
-        )
+        branches = [self._branch(suffix, command.options) for suffix in command.suffixes]
+        longest = max(len(suffix) for suffix, _ in branches)
+        prefix, left_out = self._fitting(command, longest)
+        union = sorted({option for _, own in branches for option in own})
+        rows = self._scorer.suffix_log_probs(prefix, [suffix for suffix, _ in branches], union)
         return Scored(
             id=command.id,
-            log_probs=tuple(tuple(map(float, row)) for row in rows),
+            log_probs=tuple(
+                tuple(float(row[union.index(option)]) for option in own)
+                for row, (_, own) in zip(rows, branches, strict=True)
+            ),
             prefix_tokens=len(prefix),
             reused_tokens=self._scorer.reused_tokens,
+            left_out=left_out,
         )
+
+    def _branch(self, suffix: str, options: Sequence[str]) -> tuple[list[int], list[int]]:
+        """A suffix in tokens, and the token of each option behind it.
+
+        Both are cut into tokens together, because some vocabularies put a space in front of a digit
+        into the digit's own token.
+        """
+        whole = [self._plain(suffix + option) for option in options]
+        alone = self._plain(suffix)
+        *begin, _ = whole[0]
+        one_token_more = all(tokens[:-1] == begin for tokens in whole)
+        if not begin or not one_token_more or len(begin) > len(alone):
+            return alone, [self._option(option) for option in options]
+        last = [tokens[-1] for tokens in whole]
+        if len(set(last)) < len(last):
+            raise EngineError(
+                f"This model's vocabulary has one token for several of {', '.join(options)}, so it "
+                "cannot choose between them. Take another model."
+            )
+        return begin, last
+
+    def _fitting(self, command: Score, beside: int) -> tuple[list[int], int]:
+        """The prompt's tokens with the texts in place, and how many characters had no room.
+
+        ``beside`` tokens must fit behind it. Raises EngineError when it does not fit without texts.
+        """
+        whole = command.texts
+        kept = [len(text) for text in whole]
+        while True:
+            texts = [_cut(text, most) for text, most in zip(whole, kept, strict=True)]
+            tokens = self._prompts.build(_filled(command.messages, texts)).tokens
+            limit = self._scorer.limit
+            over = 0 if limit is None else len(tokens) + beside - limit
+            longest = max(range(len(whole)), key=lambda one: kept[one], default=None)
+            if over <= 0 or longest is None or kept[longest] <= _LEAST_CHARACTERS:
+                return list(tokens), sum(map(len, whole)) - sum(kept)
+            # A little more than seems needed, so that few turns are enough.
+            cut = math.ceil(1.1 * over * sum(map(len, texts)) / len(tokens)) + len(_LEFT_OUT)
+            kept[longest] = max(_LEAST_CHARACTERS, kept[longest] - cut)
 
     def _option(self, text: str) -> int:
         tokens = self._plain(text)
@@ -128,3 +178,21 @@ class Measuring:
         forced = self._forced(given)
         values = self._scorer.log_likelihoods(forced.prompt, forced.text)
         return TokenLikelihood(tokens=len(values), total=float(values.sum()))
+
+
+def _cut(text: str, most: int) -> str:
+    """So many characters of a text, from its beginning and its end."""
+    if len(text) <= most:
+        return text
+    return text[: most - most // 2] + _LEFT_OUT + text[len(text) - most // 2 :]
+
+
+def _filled(messages: Sequence[Message], texts: Sequence[str]) -> list[Message]:
+    """Messages with the texts in the place of their marks, in order."""
+    rest = iter(texts)
+    filled = []
+    for message in messages:
+        begin, *others = message.content.split(TEXT_MARK)
+        content = begin + "".join(next(rest, TEXT_MARK) + other for other in others)
+        filled.append(message.model_copy(update={"content": content}))
+    return filled
