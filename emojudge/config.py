@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -29,21 +30,49 @@ class ConfigModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class JudgeConfig(ConfigModel):
-    """One judge of the persona ensemble."""
+PERSONA_NAMES = ("empathic", "analytical")
+"""The personas that ship; ``judging_config.personas`` adds to them."""
 
-    name: str
-    """How reports call this judge."""
-    model: str
+
+class JudgeConfig(ConfigModel):
+    """One judge of the persona ensemble: a local model, one behind an endpoint, or a plug-in."""
+
+    name: str = Field(min_length=1, max_length=40, pattern=r"^[\w.-]+$")
+    """How screens and reports call this judge: letters, digits, `.`, `_` and `-`."""
+    model: str | None = None
     """A GGUF path, or with `url` the endpoint's name for the model."""
     url: str | None = None
-    """An OpenAI-compatible endpoint instead of a local file."""
+    """An OpenAI-compatible endpoint (it ends with `/v1`) instead of a local file."""
     api_key_env: str | None = None
     """The environment variable that holds the endpoint's key."""
     persona: str = "empathic"
     """The persona's name."""
     weight: float = Field(default=1.0, ge=0)
     """Relative weight in the ensemble."""
+    plugin: str | None = None
+    """An installed judge of the entry-point group `emojudge.judges` instead of a model."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.model is None) == (self.plugin is None):
+            raise ValueError(f"judge {self.name!r} needs either a model or a plugin")
+        if self.url is None:
+            if self.api_key_env is not None:
+                raise ValueError(f"judge {self.name!r} has an api_key_env but no url")
+            return self
+        if self.plugin is not None:
+            raise ValueError(f"judge {self.name!r} has a url, and a plugin takes none")
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(
+                f"judge {self.name!r} needs an http or https url such as http://127.0.0.1:8080/v1"
+            )
+        if parts.username or parts.password or parts.query:
+            raise ValueError(
+                f"the url of judge {self.name!r} must hold no user name, password or query: name "
+                "the environment variable that holds the key in api_key_env"
+            )
+        return self
 
 
 class JudgingConfig(ConfigModel):
@@ -63,6 +92,10 @@ class JudgingConfig(ConfigModel):
     """How much lower than the baseline a final score may be and still count as good as it."""
     judges: tuple[JudgeConfig, ...] = ()
     """The persona ensemble."""
+    personas: dict[str, str] = Field(default_factory=dict)
+    """Personas of your own, by name: what a judge is told to be, beside empathic and analytical."""
+    metrics: tuple[str, ...] = ()
+    """Installed metrics of the entry-point group `emojudge.metrics` to measure beside."""
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2"
     """A sentence-transformers model: a name, or a folder."""
     emotion_model: str | None = None
@@ -77,6 +110,24 @@ class JudgingConfig(ConfigModel):
                 "human_judge_weight": self.human_judge_weight,
             },
         )
+        return self
+
+    @model_validator(mode="after")
+    def _judges(self) -> Self:
+        names = [one.name for one in self.judges]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two judges are called {twice!r}; names must differ")
+        shipped = next((name for name in self.personas if name in PERSONA_NAMES), None)
+        if shipped is not None:
+            raise ValueError(f"the persona {shipped!r} ships with emojudge; call yours otherwise")
+        known = (*PERSONA_NAMES, *self.personas)
+        for one in self.judges:
+            if one.persona not in known:
+                raise ValueError(
+                    f"judge {one.name!r} has the persona {one.persona!r}; there are "
+                    f"{', '.join(known)} (judging_config.personas adds to them)"
+                )
         return self
 
 

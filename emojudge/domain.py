@@ -38,6 +38,23 @@ class Criterion(StrEnum):
         return "expressive" if self is Criterion.EXPRESSIVE_STRENGTH else self.value
 
 
+class Quality(StrEnum):
+    """What a judge scores: the four human criteria, and three that are only reported."""
+
+    BELIEVABILITY = "believability"
+    CONNECTION = "connection"
+    EXPRESSIVE_STRENGTH = "expressive_strength"
+    APPROPRIATENESS = "appropriateness"
+    EMPATHY = "empathy"
+    CREATIVITY = "creativity"
+    COHERENCE = "coherence"
+
+    @property
+    def heading(self) -> str:
+        """As judges read it."""
+        return self.value.replace("_", " ").capitalize()
+
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -204,6 +221,80 @@ class Judgement(Frozen):
     prompt_id: str
     sample: int
     figures: dict[str, float]
+
+
+class Vote(Frozen):
+    """One judge's vote between the responses of two candidates to one prompt, in both orders.
+
+    ``left_first`` is the probability that ``left`` is the better one when it is read first,
+    ``right_first`` when it is read second; ``mass`` is the smaller of the two probabilities that
+    the judge chose any of them at all. ``id`` covers everything that decided them.
+    """
+
+    id: str
+    judge: str
+    prompt_id: str
+    sample: int
+    left: str
+    right: str
+    responses: tuple[str, str]
+    left_first: float = Field(ge=0, le=1)
+    right_first: float = Field(ge=0, le=1)
+    mass: float
+
+
+class Unanswered(Frozen):
+    """Something a judge was asked and has not answered, under the id that the answer would have."""
+
+    id: str
+    judge: str
+    candidate: str
+    prompt_id: str
+    sample: int
+    reason: str
+    created: str
+
+
+class DamageCount(Frozen):
+    """On so many of ``prompts`` prompts were genuine replies above the damaged ones."""
+
+    damage: str
+    wins: int
+    prompts: int
+
+
+class Exam(Frozen):
+    """What one judge did in the exam; ``id`` covers the judge and all texts of the exam.
+
+    ``key`` stands for the judge whatever the exam's texts; ``bundled`` says that the texts are
+    about the bundled prompts and not the study's own. ``valid`` is the share of answers that
+    chose a score at all, ``unanswered`` counts texts that got no answer.
+    """
+
+    id: str
+    judge: str
+    key: str
+    bundled: bool
+    counts: tuple[DamageCount, ...]
+    valid: float
+    unanswered: int
+    created: str
+
+
+class RosterEntry(Frozen):
+    """One judge of the ensemble: its ``key``, what it is called, and its weight."""
+
+    key: str
+    name: str
+    weight: float
+
+
+class JudgeRoster(Frozen):
+    """The ensemble as it was when nobody had rated anything yet; afterwards nobody joins it."""
+
+    id: str = "judges"
+    entries: tuple[RosterEntry, ...]
+    created: str
 
 
 class TechnicalMetrics(Frozen):

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -15,12 +16,16 @@ from emojudge.domain import (
     Candidate,
     CellFailure,
     Criterion,
+    Exam,
     Judgement,
     Prompt,
+    Quality,
     RatedItem,
     Response,
     TechnicalMetrics,
+    Unanswered,
     Unusable,
+    Vote,
 )
 from emojudge.text import short_names
 
@@ -61,16 +66,58 @@ class Fluency:
     excess: Mapping[str, Mapping[str, float]]
 
 
+class Standing(Enum):
+    """Whether a judge counts, and if not, why."""
+
+    COUNTS = "counts"
+    PARTIAL = "counts in part"
+    FAILED = "failed its exam"
+    NOT_EXAMINED = "not examined"
+    LATE = "came after people had rated"
+    OFF = "has weight 0 in the config"
+
+
+@dataclass(frozen=True)
+class JudgeStanding:
+    """One judge of the ensemble in this study.
+
+    ``weight`` is the one that counts, 0 where it does not; ``configured`` the config's,
+    ``weight_before`` what that was when people began to rate, None if nobody has. ``qualities``
+    are those that count, ``judges_itself`` names candidates that run on the judge's own model.
+    """
+
+    title: str
+    name: str
+    persona: str
+    model: str
+    key: str
+    configured: float
+    weight: float
+    standing: Standing
+    exam: Exam | None
+    qualities: tuple[Quality, ...]
+    weight_before: float | None
+    judges_itself: tuple[str, ...]
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is asked about candidates: one that failed its exam is not worth the time."""
+        return self.standing is not Standing.FAILED
+
+
 @dataclass(frozen=True)
 class StudyView:
     """Everything stored that counts under the present config.
 
     ``responses`` holds the canonical response of each cell; ``ai_scores`` maps response ids to
     scores about 0..1 (the baseline against itself is 1), ``part_scores`` holds those of each part
-    of ``ai_scoring``. ``again`` are the baseline's responses with the same seeds at another batch
-    width, judged in ``again_judgements``; ``technical`` is by sha256. ``left_out_items`` were rated
-    on responses that other settings made. ``core`` is None where nobody looked. ``memo`` keeps
-    what rooms computed from this view, by their names, ``judged_memo`` what follows from its
+    of ``ai_scoring``. ``judges`` are those of the ensemble, ``judge_scores`` their scores over all
+    four criteria by title and response id, ``votes`` and ``unanswered`` what else they said or did
+    not; ``control_exams`` are by control. ``again`` are the baseline's responses with the same
+    seeds at another batch width, judged in ``again_judgements``; ``technical`` is by sha256.
+    ``left_out_items`` were rated on responses that other settings made. ``core`` is None where
+    nobody looked. ``memo`` keeps what rooms computed from this view, by their names,
+    ``judged_memo`` what follows from its
     judgements alone.
     """
 
@@ -85,6 +132,11 @@ class StudyView:
     rated: tuple[RatedItem, ...]
     ai_scores: Mapping[str, float]
     part_scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    judges: tuple[JudgeStanding, ...] = ()
+    judge_scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    votes: tuple[Vote, ...] = ()
+    unanswered: tuple[Unanswered, ...] = ()
+    control_exams: Mapping[str, Exam] = field(default_factory=dict)
     fluency: Fluency = Fluency(0.0, {})
     again: tuple[Response, ...] = ()
     again_judgements: tuple[Judgement, ...] = ()

@@ -16,7 +16,7 @@ from emojudge.estimates import from_left_out, ratio
 from emojudge.judges.fidelity import Measure, _loss, _means, fidelity_of
 from emojudge.judges.fluency import FluencyJudge
 from emojudge.judges.likeness import EMOTION, PreservationJudge, SimilarityJudge
-from emojudge.judges.model_judge import CUSTOM
+from emojudge.judges.own_metrics import OWN_METRIC
 from emojudge.judges.pairs import pair_counts, prompt_scores
 from emojudge.judges.profiles import profiles_of
 from emojudge.judges.sections import fidelity_section
@@ -220,7 +220,7 @@ def test_a_duller_candidate_differs_and_is_narrower() -> None:
 
 def test_own_figures_are_compared_with_the_baseline() -> None:
     judgements = [
-        judgement(CUSTOM, sha, prompt, 0, capitals=level + 0.01 * number)
+        judgement(OWN_METRIC, sha, prompt, 0, capitals=level + 0.01 * number)
         for number, prompt in enumerate(PROMPTS)
         for sha, level in {"a": 0.1, "b": 0.4}.items()
     ]

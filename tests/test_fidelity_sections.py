@@ -50,7 +50,7 @@ from emojudge.judges.likeness import (
 from emojudge.judges.likeness import (
     figures_of as likeness_figures,
 )
-from emojudge.judges.model_judge import CUSTOM
+from emojudge.judges.own_metrics import OWN_METRIC
 from emojudge.judges.profiles import CandidateProfile
 from emojudge.judges.technical_sections import technical_section
 from emojudge.pipeline.results import build_sections
@@ -465,7 +465,7 @@ def test_own_metrics_stand_beside_the_baselines() -> None:
     view = measured_view()
     assert "own_metrics" not in sections_of(view)
     custom = [
-        judgement_of(CUSTOM, f"custom/{one.id}", one, {"<b>length\x1b": 10.0 + 2.0 * number})
+        judgement_of(OWN_METRIC, f"custom/{one.id}", one, {"<b>length\x1b": 10.0 + 2.0 * number})
         for number, owner in enumerate(view.candidates[:2])
         for one in view.responses
         if one.candidate == owner.sha256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from emojudge.domain import Judgement, Response
+from emojudge.domain import Judgement, Message, Response
 from emojudge.errors import EngineError
 from emojudge.judges.fluency import FluencyJudge, excess_of, fluency_score
 from emojudge.judges.judge import JudgeTools, Likelihood, PromptResponses, Vectors
@@ -29,6 +30,7 @@ from emojudge.judges.likeness import (
     same_emotions,
 )
 from emojudge.judges.model_judge import MeasuredBy, ModelJudge
+from emojudge.judges.questions import Answer, NoAnswer, Question
 from emojudge.judges.sentences import says_something, sentences
 from emojudge.view import mean_over_prompts
 from tests.test_ranking import response
@@ -54,7 +56,17 @@ async def no_likelihoods(responses: Sequence[Response]) -> list[Likelihood]:
 
 
 def tools(vectors: Mapping[str, Vectors]) -> JudgeTools:
-    return JudgeTools(rows_of(vectors), rows_of(vectors), no_likelihoods)
+    return JudgeTools(
+        rows_of(vectors), rows_of(vectors), no_likelihoods, no_questions, no_situation, print
+    )
+
+
+async def no_questions(title: str, questions: Sequence[Question]) -> list[Answer | NoAnswer]:
+    raise AssertionError("not asked for")
+
+
+def no_situation(prompt_id: str) -> tuple[Message, ...]:
+    raise AssertionError("not asked for")
 
 
 def named(group: PromptResponses) -> PromptResponses:
@@ -203,7 +215,7 @@ async def test_what_is_known_is_not_judged_again() -> None:
     fluency = FluencyJudge(lambda: "a", lambda: "template")
     await fluency.judge(
         [group],
-        JudgeTools(rows_of({}), rows_of({}), likelihoods),
+        dataclasses.replace(tools({}), likelihoods=likelihoods),
         fluency.ids(group)[:2],
     )
     assert asked == ["b/p/0"]

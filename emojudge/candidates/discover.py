@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -310,3 +311,38 @@ def discover(
         reason = next(one.reason for one in unusable if one.name == baseline_name)
         raise UsageError(f"The baseline {baseline_name} cannot be used: {reason}.")
     return Discovered(tuple(_relate(candidates, baseline_name)), tuple(unusable))
+
+
+def read_judge_model(
+    judge: str,
+    model: str,
+    path: Path,
+    known: dict[str, ModelFile],
+    progress: Progress = lambda done: None,
+) -> Candidate:
+    """The model of a judge: a GGUF file, the first shard of a set, or a folder that holds one.
+
+    Its name is ``model``, as the config has it. Raises UsageError.
+    """
+    wrong = f"The model of judge {judge} ({path})"
+    if path.is_dir():
+        groups = _group(sorted(path.glob("*.gguf")), None)
+    elif path.is_file():
+        split = SPLIT_NAME.fullmatch(path.name)
+        pattern = f"{glob.escape(split['stem'])}-*-of-{split['count']}.gguf" if split else None
+        groups = _group(sorted(path.parent.glob(pattern)) if pattern else [path], None)
+    else:
+        raise UsageError(
+            f"{wrong} does not exist. Correct judging_config.judges in the config, or take the "
+            "judge out."
+        )
+    if len(groups) != 1:
+        raise UsageError(f"{wrong} is a folder with {len(groups)} GGUF models. Name one file.")
+    try:
+        specs, _ = read_model(groups[0].name, groups[0].shards)
+        files = tuple(describe_file(one, known, progress) for one in groups[0].shards)
+    except CandidateError as problem:
+        raise UsageError(
+            f"{wrong} cannot be used: {visible_line(str(problem))}. Take another file."
+        ) from problem
+    return Candidate(name=model, files=files, specs=specs)

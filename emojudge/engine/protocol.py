@@ -18,8 +18,6 @@ from emojudge.domain import FinishReason, Frozen, Message, Sampling
 from emojudge.errors import EngineError
 
 FRAME_SECONDS = 0.08
-TEXT_MARK = "\ufffc"
-"""Where a text belongs in a message that speaks of it."""
 
 
 class LoadModel(Frozen):
@@ -88,8 +86,9 @@ class Score(Frozen):
 
     The conversation is evaluated once, and only from where it differs from the last call's; each
     suffix begins the answer, and branches from there. ``options`` are what may follow a suffix:
-    texts that differ in one token. ``texts`` stand where the messages hold a :data:`TEXT_MARK`, in
-    order; where all is longer than the context, the longest of them is cut in its middle.
+    texts that differ in one token. ``texts`` stand where the messages hold a mark (see
+    :mod:`emojudge.engine.fitting`), in order; where all is longer than the context, the longest of
+    them is cut in its middle.
     """
 
     kind: Literal["score"] = "score"

@@ -1,9 +1,9 @@
-"""What a subclass of ModelJudge measures beside, with :meth:`custom_metric`."""
+"""What plug-ins and subclasses of ModelJudge measure beside."""
 
 from __future__ import annotations
 
 from emojudge.judges.fidelity import fidelity_of
-from emojudge.judges.model_judge import CUSTOM
+from emojudge.judges.own_metrics import OWN_METRIC
 from emojudge.judges.section_parts import (
     baseline_first,
     baseline_of,
@@ -17,7 +17,7 @@ from emojudge.view import StudyView, mean_over_prompts
 
 
 def custom_section(view: StudyView) -> Section | None:
-    """What a subclass of ModelJudge measures beside, per candidate and as a difference."""
+    """Figures of somebody's own, per candidate and as a difference."""
     baseline = baseline_of(view)
     levels = _custom_levels(view)
     if baseline is None or not levels:
@@ -67,7 +67,7 @@ def _custom_levels(view: StudyView) -> dict[str, dict[str, float]]:
     """Means over prompts of each figure, by candidate sha256 and name."""
     values: dict[str, dict[str, list[tuple[str, float]]]] = {}
     for one in view.judgements:
-        if one.judge == CUSTOM:
+        if one.judge.startswith(OWN_METRIC):
             for name, value in one.figures.items():
                 own = values.setdefault(one.candidate, {})
                 own.setdefault(name, []).append((one.prompt_id, value))

@@ -28,7 +28,7 @@ from emojudge.domain import Judgement
 from emojudge.estimates import ALPHA, Estimate, Floats, from_left_out
 from emojudge.judges.fluency import FluencyJudge, fluency_score, losses_per_token
 from emojudge.judges.likeness import CROSS, OWN, PAIR, SELF, PreservationJudge, SimilarityJudge
-from emojudge.judges.model_judge import CUSTOM
+from emojudge.judges.own_metrics import OWN_METRIC
 from emojudge.view import StudyView
 
 _MOST_SPLITS = 128
@@ -305,7 +305,7 @@ def _with_floor(estimate: Estimate | None, floor: Floor | None) -> Loss | None:
 
 
 def _custom(candidate: Sequence[Judgement], baseline: Sequence[Judgement]) -> dict[str, Estimate]:
-    """A subclass's own figures less the baseline's, over prompts that both have."""
+    """Figures of somebody's own less the baseline's, over prompts that both have."""
 
     def by_prompt(judgements: Sequence[Judgement], key: str) -> dict[str, float]:
         values: dict[str, list[float]] = defaultdict(list)
@@ -334,6 +334,14 @@ class _Judgements:
 
     def of(self, judge: str, candidate: str) -> list[Judgement]:
         return self._of.get((judge, candidate), [])
+
+    def own_metrics(self, candidate: str) -> list[Judgement]:
+        return [
+            one
+            for (judge, of), own in self._of.items()
+            if of == candidate and judge.startswith(OWN_METRIC)
+            for one in own
+        ]
 
 
 def _compute(view: StudyView) -> Fidelity:
@@ -371,7 +379,7 @@ def _compute(view: StudyView) -> Fidelity:
             discrepancy=_mean_of((alike.self_ + alike.own) / 2 - alike.cross),
             narrower=_mean_of(alike.own - alike.self_),
             fluency=fluency_score(list(excess.values())) if own_text else None,
-            custom=_custom(known.of(CUSTOM, one.sha256), known.of(CUSTOM, baseline)),
+            custom=_custom(known.own_metrics(one.sha256), known.own_metrics(baseline)),
             prompts=len(alike.prompts),
         )
     return Fidelity(

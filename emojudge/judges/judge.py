@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from emojudge.config import AiScoring
-from emojudge.domain import Judgement, Response, stable_hash
+from emojudge.domain import Judgement, Message, Response, Unanswered, stable_hash
+from emojudge.judges.questions import Answer, NoAnswer, Question
 
 MIN_BASELINE_SAMPLES = 2
 """So many of the baseline's responses to a prompt are needed to know its own spread."""
@@ -60,11 +61,17 @@ class JudgeTools:
     ``embed`` turns texts into unit vectors, ``emotions`` into probabilities per label (means over
     sentences); rows are in the order of the texts, and zero for a text that says nothing.
     ``likelihoods`` says how probable responses are under the baseline behind their prompts.
+    ``ask`` puts questions to the model of a judge of the ensemble, by the judge's title;
+    ``situation`` gives the conversation behind a prompt's id as it was written; ``unanswered``
+    keeps what a judge could not be asked.
     """
 
     embed: Callable[[Sequence[str]], Awaitable[Vectors]]
     emotions: Callable[[Sequence[str]], Awaitable[Vectors]]
     likelihoods: Callable[[Sequence[Response]], Awaitable[list[Likelihood]]]
+    ask: Callable[[str, Sequence[Question]], Awaitable[list[Answer | NoAnswer]]]
+    situation: Callable[[str], tuple[Message, ...]]
+    unanswered: Callable[[Sequence[Unanswered]], None]
 
 
 class ResponseJudge(Protocol):
@@ -81,7 +88,7 @@ class ResponseJudge(Protocol):
         ...
 
     def ids(self, group: PromptResponses) -> list[str]:
-        """The judgement id of each response of ``group.all``, from all that decides it.
+        """The judgement id of each response that it judges of ``group``, from all that decides it.
 
         Empty while the group cannot be judged. The same inputs give the same ids, so nothing is
         judged twice.

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from emojudge.domain import Judgement, Response
-from emojudge.errors import EngineError
+from emojudge.domain import Response
 from emojudge.judges.fluency import FluencyJudge
-from emojudge.judges.judge import (
-    JudgeTools,
-    PromptResponses,
-    ResponseJudge,
-    ids_by_samples,
-    judgement_of,
-)
+from emojudge.judges.judge import ResponseJudge
 from emojudge.judges.likeness import PreservationJudge, SimilarityJudge
-
-CUSTOM = "model-judge/custom"
+from emojudge.judges.own_metrics import OwnMetric
 
 
 @dataclass(frozen=True)
@@ -49,8 +40,16 @@ class ModelJudge:
         """The judges of all parts."""
         own: tuple[ResponseJudge, ...] = (self.similarity, self.preservation, self.fluency)
         if type(self).custom_metric is not ModelJudge.custom_metric:
-            own += (_CustomJudge(self),)
+            own += (OwnMetric(self.custom_metric, self._custom_key, self._custom_name),)
         return own
+
+    def _custom_key(self) -> tuple[str, ...]:
+        kind = type(self)
+        return kind.__module__, kind.__qualname__, kind.custom_version
+
+    @property
+    def _custom_name(self) -> str:
+        return f"{type(self).__name__}.custom_metric"
 
     def custom_metric(self, responses: Sequence[Response]) -> Mapping[str, float]:
         """Figures of your own, by name, of one candidate's responses to one prompt.
@@ -63,49 +62,3 @@ class ModelJudge:
 
     custom_version = "1"
     """Count this up when :meth:`custom_metric` gives other figures for the same responses."""
-
-
-class _CustomJudge:
-    """A subclass's figures, kept like all others."""
-
-    name = CUSTOM
-    part = None
-
-    def __init__(self, owner: ModelJudge) -> None:
-        self._owner = owner
-
-    def ids(self, group: PromptResponses) -> list[str]:
-        """See :class:`emojudge.judges.judge.ResponseJudge`."""
-        kind = type(self._owner)
-        key = [CUSTOM, kind.__module__, kind.__qualname__, kind.custom_version]
-        return ids_by_samples(key, group)
-
-    async def judge(
-        self, groups: Sequence[PromptResponses], tools: JudgeTools, known: Container[str]
-    ) -> list[Judgement]:
-        """See :class:`emojudge.judges.judge.ResponseJudge`."""
-        judgements = []
-        for group in groups:
-            ids = dict(zip([one.id for one in group.all], self.ids(group), strict=True))
-            for samples in group.by_candidate:
-                new = [one for one in samples if ids[one.id] not in known]
-                if new:
-                    figures = self._figures(samples)
-                    judgements += [judgement_of(CUSTOM, ids[one.id], one, figures) for one in new]
-        return judgements
-
-    def _figures(self, samples: Sequence[Response]) -> dict[str, float]:
-        figures = {
-            str(key): float(value) for key, value in self._owner.custom_metric(samples).items()
-        }
-        wrong = [key for key, value in figures.items() if not math.isfinite(value)]
-        if wrong:
-            raise EngineError(
-                f"{type(self._owner).__name__}.custom_metric gave {wrong[0]} = "
-                f"{figures[wrong[0]]} for {samples[0].prompt_id}; leave out what is not defined."
-            )
-        return figures
-
-    def scores(self, judgements: Sequence[Judgement]) -> dict[str, float]:
-        """It is part of no score."""
-        return {}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
-from emojudge.judges.pairs import PairCount, pair_counts
+from emojudge.judges.pairs import PairCount, near_pairs, pair_counts
 from emojudge.sections import Column, ReportKey, Row, Section, Sentence, Table, Voice
 from emojudge.view import StudyView
 
@@ -54,11 +53,5 @@ def _shown(view: StudyView, counts: Sequence[PairCount]) -> Sequence[PairCount]:
     """All pairs of a few candidates; of many, those with the baseline and next in size."""
     if len(view.candidates) <= _MOST_CANDIDATES:
         return counts
-    ladder = sorted(view.candidates, key=lambda one: -one.size)
-    next_in_size = {frozenset((one.sha256, other.sha256)) for one, other in pairwise(ladder)}
-    baseline = {one.sha256 for one in view.candidates if one.is_baseline}
-    return [
-        one
-        for one in counts
-        if baseline & {one.left, one.right} or frozenset((one.left, one.right)) in next_in_size
-    ]
+    near = near_pairs(view.candidates)
+    return [one for one in counts if frozenset((one.left, one.right)) in near]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
+from emojudge.domain import Candidate
 from emojudge.view import StudyView
 
 
@@ -19,6 +21,19 @@ class PairCount:
     wins: int
     ties: int
     losses: int
+
+
+def near_pairs(candidates: Sequence[Candidate]) -> set[frozenset[str]]:
+    """The pairs that matter most, by sha256: with the baseline, and next to each other in size."""
+    ladder = sorted(candidates, key=lambda one: (-one.size, one.sha256))
+    near = {frozenset((one.sha256, other.sha256)) for one, other in pairwise(ladder)}
+    baseline = [one.sha256 for one in candidates if one.is_baseline]
+    return near | {
+        frozenset((one, other.sha256))
+        for one in baseline
+        for other in candidates
+        if other.sha256 != one
+    }
 
 
 def prompt_scores(view: StudyView) -> dict[str, dict[str, float]]:

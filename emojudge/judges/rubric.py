@@ -7,33 +7,16 @@ the system turn, then the situation, then the reply, and last the few words of o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from types import MappingProxyType
 
-from emojudge.domain import Criterion, Message
+from emojudge.domain import Criterion, Message, Quality
+from emojudge.engine.fitting import TEXT_MARK
 
 RUBRIC_VERSION = 1
 """Counted up when judges are told something else, because their figures are then others."""
 
 DIGITS = ("1", "2", "3", "4", "5")
 LETTERS = ("A", "B")
-
-
-class Quality(StrEnum):
-    """What a judge scores: the four human criteria, and three that are only reported."""
-
-    BELIEVABILITY = "believability"
-    CONNECTION = "connection"
-    EXPRESSIVE_STRENGTH = "expressive_strength"
-    APPROPRIATENESS = "appropriateness"
-    EMPATHY = "empathy"
-    CREATIVITY = "creativity"
-    COHERENCE = "coherence"
-
-    @property
-    def title(self) -> str:
-        """As judges read it."""
-        return self.value.replace("_", " ").capitalize()
 
 
 COUNTED = tuple(Quality(one.value) for one in Criterion)
@@ -89,12 +72,11 @@ def quoted(text: str) -> str:
 
 def _said(situation: Sequence[Message]) -> str:
     turns = [f"{_SPEAKER[turn.role]}:\n{quoted(turn.content)}" for turn in situation]
-    return "What was said:\n" + "\n".join(turns)
+    return "What was said:\n" + "\n".join(turns).replace(TEXT_MARK, " ")
 
 
-def rubric(voice: str) -> str:
-    """The constant part of what a judge with this voice is told before it scores a reply."""
-    asked = "\n".join(f"{quality.title}: {asked}" for quality, asked in _ASKED.items())
+def _rubric(voice: str) -> str:
+    asked = "\n".join(f"{quality.heading}: {asked}" for quality, asked in _ASKED.items())
     return (
         f"{voice}\n\nYou read what a person said to a companion, and the companion's reply. Score "
         "the reply on each quality from 1 to 5: 1 is very poor, 2 poor, 3 fair, 4 good, 5 "
@@ -102,10 +84,40 @@ def rubric(voice: str) -> str:
     )
 
 
-def pair_rubric(voice: str) -> str:
-    """The constant part of what a judge with this voice is told before it votes."""
+def _pair_rubric(voice: str) -> str:
     return (
         f"{voice}\n\nYou read what a person said to a companion, and two replies, A and B. Say "
         "which one does this person more good: the one that is more believable, meets them, puts "
         f"feeling into words and fits the situation.\n\n{_QUOTED_IS_TEXT}"
     )
+
+
+def _turns(system: str, user: str) -> tuple[Message, ...]:
+    return Message(role="system", content=system), Message(role="user", content=user)
+
+
+def score_turns(voice: str, situation: Sequence[Message]) -> tuple[Message, ...]:
+    """What a judge with this voice is told to score a reply, which belongs at the one mark."""
+    return _turns(
+        _rubric(voice),
+        f"{_said(situation)}\n\nThe companion's reply:\n{TEXT_MARK}\n\nThat was the reply. Score "
+        "it: one digit from 1 to 5 for each quality.",
+    )
+
+
+def vote_turns(voice: str, situation: Sequence[Message]) -> tuple[Message, ...]:
+    """What a judge with this voice is told to vote between two replies, at the two marks."""
+    return _turns(
+        _pair_rubric(voice),
+        f"{_said(situation)}\n\nReply A:\n{TEXT_MARK}\n\nReply B:\n{TEXT_MARK}\n\nThose were the "
+        "replies. Which one is better, A or B? Answer with one letter.",
+    )
+
+
+def score_suffix(quality: Quality) -> str:
+    """How an answer begins whose next character is the score."""
+    return f"- {quality.heading}: "
+
+
+VOTE_SUFFIX = "- Better reply: "
+"""How an answer begins whose next character is the letter of the better reply."""

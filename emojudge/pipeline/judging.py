@@ -6,13 +6,16 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from emojudge.domain import Prompt
+from emojudge.domain import Message, Prompt, Unanswered
 from emojudge.errors import EngineError
+from emojudge.judges.ensemble_member import PREFIX
 from emojudge.judges.judge import JudgeTools, PromptResponses, ResponseJudge
+from emojudge.pipeline.judge_models import JudgeModels
 from emojudge.pipeline.likelihoods import Likelihoods
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.text_models import TextModels
-from emojudge.store.tables import JUDGEMENTS
+from emojudge.store.tables import JUDGEMENTS, UNANSWERED
+from emojudge.text import counted
 
 _LOG = logging.getLogger(__name__)
 _PROMPTS_AT_ONCE = 16
@@ -21,12 +24,40 @@ _PROMPTS_AT_ONCE = 16
 class Judging:
     """Judges prompts whose responses are there; what is judged already costs nothing."""
 
-    def __init__(self, study: Study, text_models: TextModels, likelihoods: Likelihoods) -> None:
+    def __init__(
+        self,
+        study: Study,
+        text_models: TextModels,
+        likelihoods: Likelihoods,
+        judge_models: JudgeModels,
+    ) -> None:
         self._study = study
         self._text_models = text_models
-        self._tools = JudgeTools(
-            embed=text_models.embed, emotions=text_models.emotions, likelihoods=likelihoods.of
+        self.tools = JudgeTools(
+            embed=text_models.embed,
+            emotions=text_models.emotions,
+            likelihoods=likelihoods.of,
+            ask=judge_models.ask,
+            situation=self._situation,
+            unanswered=self._unanswered,
         )
+
+    def _situation(self, prompt_id: str) -> tuple[Message, ...]:
+        prompts = self._study.discovery.prompts
+        return next(one.messages for one in prompts if one.id == prompt_id)
+
+    def _unanswered(self, missing: Sequence[Unanswered]) -> None:
+        """Keep what judges could not be asked, and say it once for each of them."""
+        if not missing:
+            return
+        self._study.lead().put(UNANSWERED, missing)
+        title = missing[0].judge.removeprefix(PREFIX)
+        problem = (
+            f"{counted(len(missing), 'question')} to judge {title} got no answer, the first: "
+            f"{missing[0].reason}"
+        )
+        _LOG.warning("%s", problem)
+        self._study.state.report_problem(problem)
 
     async def warm_up(self) -> None:
         """Start what judges need, while candidates generate. Raises EngineError."""
@@ -74,7 +105,7 @@ class Judging:
         for start in range(0, len(groups), _PROMPTS_AT_ONCE):
             part = groups[start : start + _PROMPTS_AT_ONCE]
             try:
-                judgements = await judge.judge(part, self._tools, self._study.judged)
+                judgements = await judge.judge(part, self.tools, self._study.judged)
             except EngineError as problem:
                 _LOG.error("%s: %s", judge.name, problem)
                 failures.append(problem)

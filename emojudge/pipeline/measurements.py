@@ -1,4 +1,4 @@
-"""What is measured once everything is generated: both noise floors, the baseline, the models."""
+"""What follows when everything is generated: noise floors, exams, judging, votes, the models."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from emojudge.domain import CellFailure
 from emojudge.errors import EngineError
 from emojudge.pipeline.baseline_check import check_baseline, check_id
 from emojudge.pipeline.cells import other_width
+from emojudge.pipeline.exams import Exams
 from emojudge.pipeline.judging import Judging
 from emojudge.pipeline.responses import Responses
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.technical import Technical
 from emojudge.pipeline.text_models import TextModels
+from emojudge.pipeline.voting import Voting
 from emojudge.store.tables import BASELINE_CHECKS
 from emojudge.text import without_thinking
 
@@ -30,12 +32,16 @@ class Measurements:
         judging: Judging,
         text_models: TextModels,
         technical: Technical,
+        exams: Exams,
+        voting: Voting,
     ) -> None:
         self._study = study
         self._responses = responses
         self._judging = judging
         self._text_models = text_models
         self._technical = technical
+        self._exams = exams
+        self._voting = voting
 
     async def generate_again(self) -> int:
         """The baseline once more at another batch width; returns how many texts were generated."""
@@ -87,13 +93,16 @@ class Measurements:
         Raises EngineError when a judge cannot be run, after all else was measured.
         """
         await self.generate_again()
+        await self._exams.run()
         made = 0
         problem: EngineError | None = None
+        prompts = self._study.discovery.prompts
         try:
-            made = await self._judging.judge(self._study.discovery.prompts)
+            made = await self._judging.judge(prompts)
             await self.check_baseline()
         except EngineError as failure:
             problem = failure
+        await self._voting.run(prompts)
         await self._technical.run()
         if problem is not None:
             raise problem

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from emojudge import clock
-from emojudge.domain import Candidate, Cell, CellFailure, Response
+from emojudge.domain import Candidate, Cell, CellFailure, Prompt, Response
 from emojudge.engine.tasks import (
     BACKGROUND,
     Executor,
@@ -73,11 +73,17 @@ class Responses:
         return LiveText(job.text if job else "", finished=False)
 
     def ensure(
-        self, cell: Cell, priority: int = BACKGROUND, *, width: int | None = None
+        self,
+        cell: Cell,
+        priority: int = BACKGROUND,
+        *,
+        width: int | None = None,
+        prompt: Prompt | None = None,
     ) -> asyncio.Future[Response | CellFailure]:
         """A future of the cell's response; a running job is joined, never doubled.
 
-        ``width`` is the batch width of a cell that is not decoded at the study's.
+        ``width`` is the batch width of a cell that is not decoded at the study's, ``prompt`` that
+        of a cell that is of none of the study's prompts.
         A cell that failed in this run is not tried again before the next.
         """
         settled = self._study.stored(cell) or self._failed.get(cell.id)
@@ -93,7 +99,7 @@ class Responses:
                 job.priority = priority
                 self._executor.prioritise(job.request, priority)
             return job.task
-        job = _Job(self._request(cell, priority, width), self._pace(cell.candidate))
+        job = _Job(self._request(cell, priority, width, prompt), self._pace(cell.candidate))
         job.task = asyncio.create_task(self._generate(cell, job), name=f"cell {cell.id}")
         job.task.add_done_callback(self._note_problem)
         self._jobs[cell.id] = job
@@ -117,10 +123,13 @@ class Responses:
             _LOG.error("%s", problem)
             self._study.state.report_problem(str(problem))
 
-    def _request(self, cell: Cell, priority: int, width: int | None) -> GenerateTask:
+    def _request(
+        self, cell: Cell, priority: int, width: int | None, prompt: Prompt | None
+    ) -> GenerateTask:
         study = self._study
         candidate = next(one for one in study.discovery.candidates if one.sha256 == cell.candidate)
-        prompt = next(one for one in study.discovery.prompts if one.id == cell.prompt_id)
+        if prompt is None:
+            prompt = next(one for one in study.discovery.prompts if one.id == cell.prompt_id)
         return GenerateTask(
             priority=priority,
             model=study.model_spec(candidate, width),

@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock
 
 from emojudge import paths
-from emojudge.config import CONFIG_NAME, json_schema
+from emojudge.config import CONFIG_NAME, PERSONA_NAMES, json_schema
 from emojudge.config_file import LoadedConfig, load_config
 from emojudge.engine.quantizer import quantize_one
 from emojudge.errors import UsageError
@@ -65,6 +65,7 @@ def init(folder: Path) -> Path:
             "candidate_dir": candidates,
             "evaluation_prompts": BUNDLED_NAME,
             "models_to_compare": [],
+            "judging_config": {"judges": []},
             "baseline_model": None,
             "replacement_config": {"active_dir": "core", "backup_dir": "backups", "manifest": None},
         },
@@ -122,7 +123,13 @@ def demo_config(models: Path) -> dict[str, Any]:
         "description": "SmolLM2-135M-Instruct, F16 down to Q2_K",
         "candidate_dir": str(models),
         "evaluation_prompts": BUNDLED_NAME,
-        "judging_config": {"minimum_human_samples": 6},
+        "judging_config": {
+            "minimum_human_samples": 6,
+            "judges": [
+                {"name": name, "model": str(find_demo_model().resolve()), "persona": name}
+                for name in PERSONA_NAMES
+            ],
+        },
         "performance_config": {"max_prompts": DEMO_PROMPTS},
         "generation": {"max_tokens": 96, "samples_per_prompt": 2},
         "replacement_config": {

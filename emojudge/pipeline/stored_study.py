@@ -13,17 +13,28 @@ from emojudge.domain import (
     Candidate,
     Cell,
     CellFailure,
+    Criterion,
     Judgement,
     Prompt,
+    Quality,
     RatedItem,
     Response,
     TechnicalMetrics,
+    Unanswered,
+    Vote,
     stable_hash,
 )
 from emojudge.engine.tasks import ModelSpec
 from emojudge.errors import StoreError
+from emojudge.judges import plugins
+from emojudge.judges.emotional_judge import (
+    PART,
+    ensemble_scores,
+    scores_of_judge,
+)
 from emojudge.judges.judge import PromptResponses, ResponseJudge, combine_scores, shares_of
 from emojudge.judges.model_judge import MeasuredBy, ModelJudge
+from emojudge.judges.rubric import COUNTED
 from emojudge.judges.sentences import says_something
 from emojudge.pipeline.baseline_check import check_id
 from emojudge.pipeline.cells import (
@@ -37,21 +48,26 @@ from emojudge.pipeline.cells import (
 )
 from emojudge.pipeline.known_text_models import KnownTextModels
 from emojudge.pipeline.state import CandidateProgress, StudyState
+from emojudge.pipeline.stored_ensemble import StoredEnsemble
 from emojudge.store.study import StoredIds, StudyStore
 from emojudge.store.tables import (
     BASELINE_CHECKS,
     DISCOVERY,
+    EXAMS,
     FAILURES,
     JUDGEMENTS,
     RATED,
     RESPONSES,
+    ROSTER,
     STUDY,
     TECHNICAL,
     TEXT_MODELS,
+    UNANSWERED,
+    VOTES,
     Discovery,
 )
 from emojudge.text import without_thinking
-from emojudge.view import Fluency, StudyView
+from emojudge.view import Fluency, JudgeStanding, StudyView
 
 _REPLIES = 24
 
@@ -62,12 +78,17 @@ def _speaks(response: Response) -> bool:
 
 @dataclass(frozen=True)
 class _JudgedPrompt:
-    """The stored responses to a prompt, and their judgements; apart, the baseline's once more."""
+    """The stored responses to a prompt, and their judgements; apart, the baseline's once more.
+
+    ``unanswered`` is what judges of the ensemble were asked of them in vain.
+    """
 
     responses: tuple[Response, ...]
     judgements: tuple[Judgement, ...]
     again: tuple[Response, ...]
     again_judgements: tuple[Judgement, ...]
+    votes: tuple[Vote, ...]
+    unanswered: tuple[Unanswered, ...]
 
 
 @dataclass(frozen=True)
@@ -80,9 +101,13 @@ class _Scored:
     judgements: tuple[Judgement, ...]
     part_scores: Mapping[str, Mapping[str, float]]
     ai_scores: Mapping[str, float]
+    judges: tuple[JudgeStanding, ...]
+    judge_scores: Mapping[str, Mapping[str, float]]
     fluency: Fluency
     again: tuple[Response, ...]
     again_judgements: tuple[Judgement, ...]
+    votes: tuple[Vote, ...]
+    unanswered: tuple[Unanswered, ...]
     memo: dict[str, Any] = field(default_factory=dict)
 
 
@@ -114,7 +139,8 @@ class StoredStudy:
                 likelihoods=self._likelihoods_key,
             )
         )
-        self.judges: tuple[ResponseJudge, ...] = self.model_judge.judges
+        self._metrics = tuple(map(plugins.metric, judging.metrics))
+        self.ensemble = StoredEnsemble(self)
         self._view: tuple[int, StudyView] | None = None
         self._cells: dict[tuple[str, str], list[Cell]] = {}
         self._judged: dict[str, _JudgedPrompt] = {}
@@ -127,6 +153,11 @@ class StoredStudy:
         template = template_for(self.baseline, self.baseline, generation)
         return stable_hash([template, generation.system_prompt, engine_version()])
 
+    @property
+    def judges(self) -> tuple[ResponseJudge, ...]:
+        """All that judge responses now."""
+        return (*self.model_judge.judges, *self._metrics, *self.ensemble.judging)
+
     def follow(self) -> None:
         """Take in what other processes stored."""
         self.store.refresh()
@@ -136,7 +167,14 @@ class StoredStudy:
             self._prompts_again = None
         if tables & {TECHNICAL.name, BASELINE_CHECKS.name}:
             self._measured = None
-        if tables & {DISCOVERY.name, RESPONSES.name, JUDGEMENTS.name, TEXT_MODELS.name}:
+        if tables & {
+            DISCOVERY.name,
+            RESPONSES.name,
+            JUDGEMENTS.name,
+            TEXT_MODELS.name,
+            EXAMS.name,
+            ROSTER.name,
+        }:
             self._judged.clear()
         if tables:
             self.state.data_changed()
@@ -302,12 +340,30 @@ class StoredStudy:
             own: list[Judgement] = []
             again: list[Judgement] = []
             repeated = {one.id for one in group.again}
+            missing: list[str] = []
             for judge in self.judges:
-                for one in self.judgements_of(judge, group):
-                    if one is not None:
+                ids = judge.ids(group)
+                for judgement_id in ids:
+                    one = self.store.get(JUDGEMENTS, judgement_id)
+                    if one is None:
+                        missing.append(judgement_id)
+                    else:
                         (again if one.response_id in repeated else own).append(one)
+            votes = []
+            for ballot in self.ensemble.ballots(group):
+                vote = self.store.get(VOTES, ballot.id)
+                if vote is None:
+                    missing.append(ballot.id)
+                else:
+                    votes.append(vote)
+            asked = (self.store.get(UNANSWERED, one) for one in missing)
             self._judged[prompt.id] = _JudgedPrompt(
-                group.baseline + group.others, tuple(own), group.again, tuple(again)
+                group.baseline + group.others,
+                tuple(own),
+                group.again,
+                tuple(again),
+                tuple(votes),
+                tuple(one for one in asked if one is not None),
             )
         return self._judged[prompt.id]
 
@@ -347,9 +403,11 @@ class StoredStudy:
         excess = fluency.excess(by_judge[fluency.name])
         parts = {
             judge.part: judge.scores(by_judge[judge.name])
-            for judge in self.judges
+            for judge in self.model_judge.judges
             if judge.part is not None
         }
+        standings, weights = self.ensemble.standings(), self._quality_weights
+        parts[PART] = ensemble_scores(standings, by_judge, weights)
         share = shares_of(parts, self.config.ai_scoring).get(fluency.part, 0.0)
         return _Scored(
             prompts=judged,
@@ -358,10 +416,21 @@ class StoredStudy:
             judgements=judgements,
             part_scores=parts,
             ai_scores=combine_scores(parts, self.config.ai_scoring),
+            judges=standings,
+            judge_scores={
+                one.title: scores_of_judge(by_judge[one.name], weights) for one in standings
+            },
             fluency=Fluency(share, excess),
             again=tuple(response for one in judged for response in one.again),
             again_judgements=tuple(one for each in judged for one in each.again_judgements),
+            votes=tuple(one for each in judged for one in each.votes),
+            unanswered=tuple(one for each in judged for one in each.unanswered),
         )
+
+    @property
+    def _quality_weights(self) -> dict[Quality, float]:
+        weights = self.config.human_judging.criteria_weights
+        return {one: weights[Criterion(one.value)] for one in COUNTED}
 
     def compared_replies(self) -> list[Response]:
         """One reply of the baseline to each of a seeded choice of prompts, where it says something.
@@ -416,7 +485,11 @@ class StoredStudy:
             return self._view[1]
         discovery = self.discovery
         judged = tuple(self._judged_prompt(prompt) for prompt in discovery.prompts)
-        if self._scored is None or self._scored.prompts != judged:
+        if (
+            self._scored is None
+            or self._scored.prompts != judged
+            or self._scored.judges != self.ensemble.standings()
+        ):
             self._scored = self._score(judged)
         scored = self._scored
         if self._measured is None or self._measured.of is not scored:
@@ -436,6 +509,11 @@ class StoredStudy:
             left_out_items=left_out,
             ai_scores=scored.ai_scores,
             part_scores=scored.part_scores,
+            judges=scored.judges,
+            judge_scores=scored.judge_scores,
+            votes=scored.votes,
+            unanswered=scored.unanswered,
+            control_exams=self.ensemble.control_exams(),
             fluency=scored.fluency,
             again=scored.again,
             again_judgements=scored.again_judgements,

@@ -6,14 +6,20 @@ import asyncio
 import logging
 
 from emojudge import clock, prompts
-from emojudge.candidates.discover import Discovered, discover, total_bytes
+from emojudge.candidates.discover import (
+    Discovered,
+    discover,
+    read_judge_model,
+    total_bytes,
+)
+from emojudge.candidates.hashing import Progress
 from emojudge.config_file import LoadedConfig
-from emojudge.domain import ModelFile, Prompt
+from emojudge.domain import Candidate, JudgeRoster, ModelFile, Prompt
 from emojudge.errors import Interrupted, LockHeld
 from emojudge.judges.model_judge import ModelJudge
 from emojudge.pipeline.stored_study import StoredStudy
 from emojudge.store.study import SCHEMA_VERSION, Writer
-from emojudge.store.tables import DISCOVERY, STUDY, Discovery, StudyRecord
+from emojudge.store.tables import DISCOVERY, ROSTER, STUDY, Discovery, StudyRecord
 from emojudge.text import human_bytes
 
 _LOG = logging.getLogger(__name__)
@@ -77,7 +83,8 @@ class Study(StoredStudy):
         before = self.store.get(DISCOVERY, "discovery")
         if before is None:
             return {}
-        return {file.path: file for one in before.candidates for file in one.files}
+        known = (*before.candidates, *before.judge_models)
+        return {file.path: file for one in known for file in one.files}
 
     def load_prompts(self) -> tuple[Prompt, ...]:
         """The prompts this study uses."""
@@ -117,12 +124,47 @@ class Study(StoredStudy):
             )
 
         found = await asyncio.to_thread(work)
-        discovery = Discovery(candidates=found.candidates, unusable=found.unusable, prompts=chosen)
+        judges = await asyncio.to_thread(self._read_judge_models, known, advance)
+        discovery = Discovery(
+            candidates=found.candidates,
+            unusable=found.unusable,
+            prompts=chosen,
+            judge_models=judges,
+        )
         if discovery != self.store.get(DISCOVERY, "discovery"):
             self.lead().put(DISCOVERY, [discovery])
         self.forget_discovery()
+        self._call_the_roll()
         self.state.say(f"{len(found.candidates)} candidates, {len(chosen)} prompts")
         self.changed()
         for unusable in found.unusable:
             _LOG.warning("%s: %s; %s", unusable.name, unusable.reason, unusable.remedy)
         return discovery
+
+    def _read_judge_models(
+        self, known: dict[str, ModelFile], progress: Progress
+    ) -> tuple[Candidate, ...]:
+        """The local models of judges. Raises UsageError naming the judge whose cannot be read."""
+        models: dict[str, Candidate] = {}
+        for one in self.ensemble.emotional_judge.configs:
+            if one.model is not None and one.url is None and one.model not in models:
+                models[one.model] = read_judge_model(
+                    one.name, one.model, self.loaded.resolve(one.model), known, progress
+                )
+        return tuple(models.values())
+
+    def _call_the_roll(self) -> None:
+        """Record the ensemble while nobody has rated: what people's scores are held against."""
+        if self.ensemble.rated:
+            return
+        roster, before = self.ensemble.roster(), self.store.get(ROSTER, "judges")
+        if roster != (before.entries if before is not None else ()):
+            self.lead().put(ROSTER, [JudgeRoster(entries=roster, created=clock.stamp())])
+        for standing in self.ensemble.standings():
+            for name in standing.judges_itself:
+                _LOG.warning(
+                    "judge %s runs on the model of the candidate %s, and so judges itself; a model "
+                    "of another family is a better judge",
+                    standing.title,
+                    name,
+                )

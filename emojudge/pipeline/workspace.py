@@ -10,6 +10,8 @@ from emojudge.engine.local import WORKER_MODULE
 from emojudge.errors import EngineError
 from emojudge.pipeline.conductor import Conductor
 from emojudge.pipeline.engine_plan import EnginePlan, make_executor
+from emojudge.pipeline.exams import Exams
+from emojudge.pipeline.judge_models import JudgeModels
 from emojudge.pipeline.judging import Judging
 from emojudge.pipeline.likelihoods import Likelihoods
 from emojudge.pipeline.measurements import Measurements
@@ -17,6 +19,7 @@ from emojudge.pipeline.responses import Responses
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.technical import Technical
 from emojudge.pipeline.text_models import TextModels
+from emojudge.pipeline.voting import Voting
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,20 @@ class Workspace:
         executor = make_executor(study, plan, modules.worker)
         self.responses = Responses(study, executor)
         self.text_models = TextModels(study, modules.encoder)
-        self.judging = Judging(study, self.text_models, Likelihoods(study, executor))
+        self.judge_models = JudgeModels(study, executor)
+        self.judging = Judging(
+            study, self.text_models, Likelihoods(study, executor), self.judge_models
+        )
+        self.exams = Exams(study, self.responses, self.judging.tools)
         self.technical = Technical(study, executor)
         self.measurements = Measurements(
-            study, self.responses, self.judging, self.text_models, self.technical
+            study,
+            self.responses,
+            self.judging,
+            self.text_models,
+            self.technical,
+            self.exams,
+            Voting(study, self.judging.tools),
         )
         self.conductor = Conductor(study, self.responses, self.judging, self.measurements)
 
@@ -51,6 +64,7 @@ class Workspace:
         await self.conductor.close()
         await self.responses.close()
         await self.text_models.close()
+        await self.judge_models.close()
 
 
 async def unused_gpu() -> str | None:

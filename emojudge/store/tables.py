@@ -17,15 +17,19 @@ from emojudge.domain import (
     Candidate,
     CellFailure,
     Draft,
+    Exam,
     Frozen,
     Item,
     Judgement,
+    JudgeRoster,
     Prompt,
     RatedItem,
     Response,
     TechnicalMetrics,
     TextModel,
+    Unanswered,
     Unusable,
+    Vote,
 )
 from emojudge.errors import StoreError
 from emojudge.store.log import Record
@@ -48,12 +52,16 @@ class StudyRecord(Frozen):
 
 
 class Discovery(Frozen):
-    """The last completed discover phase, replaced as a whole."""
+    """The last completed discover phase, replaced as a whole.
+
+    ``judge_models`` are the files of local judges, named as the config names them.
+    """
 
     id: str = "discovery"
     candidates: tuple[Candidate, ...]
     unusable: tuple[Unusable, ...]
     prompts: tuple[Prompt, ...]
+    judge_models: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,10 @@ DISCOVERY = TableOf("discovery", Discovery)
 RESPONSES = TableOf("responses", Response)
 FAILURES = TableOf("failures", CellFailure)
 JUDGEMENTS = TableOf("judgements", Judgement)
+VOTES = TableOf("votes", Vote)
+UNANSWERED = TableOf("unanswered", Unanswered)
+EXAMS = TableOf("exams", Exam)
+ROSTER = TableOf("roster", JudgeRoster)
 TECHNICAL = TableOf("technical", TechnicalMetrics)
 BASELINE_CHECKS = TableOf("baseline_checks", BaselineCheck)
 TEXT_MODELS = TableOf("text_models", TextModel)
@@ -89,6 +101,10 @@ ALL_TABLES: dict[str, TableOf[Any]] = {
         RESPONSES,
         FAILURES,
         JUDGEMENTS,
+        VOTES,
+        UNANSWERED,
+        EXAMS,
+        ROSTER,
         TECHNICAL,
         BASELINE_CHECKS,
         TEXT_MODELS,

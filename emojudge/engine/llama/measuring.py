@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from emojudge.domain import Message
+from emojudge.engine.fitting import LEAST_CHARACTERS, LEFT_OUT, cut, filled
 from emojudge.engine.llama.fidelity import ForcedText, Reference, perplexity
 from emojudge.engine.llama.model import LlamaModel
 from emojudge.engine.llama.prompt import PromptBuilder
 from emojudge.engine.llama.scoring import Scorer
 from emojudge.engine.memory import peak_resident_bytes, vram_of
 from emojudge.engine.protocol import (
-    TEXT_MARK,
     Compared,
     CompareReference,
     DescribeWorker,
@@ -35,10 +34,6 @@ from emojudge.engine.protocol import (
     WorkerDescribed,
 )
 from emojudge.errors import EngineError
-
-_LEFT_OUT = " [… a part is left out here …] "
-_LEAST_CHARACTERS = 200
-"""So much of a text is always kept: less would not be that text."""
 
 
 class Measuring:
@@ -147,16 +142,16 @@ class Measuring:
         whole = command.texts
         kept = [len(text) for text in whole]
         while True:
-            texts = [_cut(text, most) for text, most in zip(whole, kept, strict=True)]
-            tokens = self._prompts.build(_filled(command.messages, texts)).tokens
+            texts = [cut(text, most) for text, most in zip(whole, kept, strict=True)]
+            tokens = self._prompts.build(filled(command.messages, texts)).tokens
             limit = self._scorer.limit
             over = 0 if limit is None else len(tokens) + beside - limit
             longest = max(range(len(whole)), key=lambda one: kept[one], default=None)
-            if over <= 0 or longest is None or kept[longest] <= _LEAST_CHARACTERS:
+            if over <= 0 or longest is None or kept[longest] <= LEAST_CHARACTERS:
                 return list(tokens), sum(map(len, whole)) - sum(kept)
             # A little more than seems needed, so that few turns are enough.
-            cut = math.ceil(1.1 * over * sum(map(len, texts)) / len(tokens)) + len(_LEFT_OUT)
-            kept[longest] = max(_LEAST_CHARACTERS, kept[longest] - cut)
+            surplus = math.ceil(1.1 * over * sum(map(len, texts)) / len(tokens)) + len(LEFT_OUT)
+            kept[longest] = max(LEAST_CHARACTERS, kept[longest] - surplus)
 
     def _option(self, text: str) -> int:
         tokens = self._plain(text)
@@ -178,21 +173,3 @@ class Measuring:
         forced = self._forced(given)
         values = self._scorer.log_likelihoods(forced.prompt, forced.text)
         return TokenLikelihood(tokens=len(values), total=float(values.sum()))
-
-
-def _cut(text: str, most: int) -> str:
-    """So many characters of a text, from its beginning and its end."""
-    if len(text) <= most:
-        return text
-    return text[: most - most // 2] + _LEFT_OUT + text[len(text) - most // 2 :]
-
-
-def _filled(messages: Sequence[Message], texts: Sequence[str]) -> list[Message]:
-    """Messages with the texts in the place of their marks, in order."""
-    rest = iter(texts)
-    filled = []
-    for message in messages:
-        begin, *others = message.content.split(TEXT_MARK)
-        content = begin + "".join(next(rest, TEXT_MARK) + other for other in others)
-        filled.append(message.model_copy(update={"content": content}))
-    return filled
