@@ -344,6 +344,22 @@ def import_command(
 
 
 @app.command()
+def judges(
+    config: ConfigOption = Path(),
+    exam: Annotated[
+        bool, typer.Option("--exam", help="Let every judge sit the exam now (minutes).")
+    ] = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """The judges of the ensemble: their exam, what they count for, and people's view of them."""
+    from emojudge.cli_support import look_at_judges
+
+    found = look_at_judges(load(config), exam=exam, verbose=verbose)
+    result(found.as_json(), as_json, found.lines())
+
+
+@app.command()
 def cache(
     config: ConfigOption = Path(),
     prune: Annotated[bool, typer.Option("--prune", help="Remove what nothing refers to.")] = False,

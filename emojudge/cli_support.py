@@ -24,6 +24,7 @@ from emojudge.pipeline.bench_ranking import RankingBench, run_ranking_benchmark
 from emojudge.pipeline.cache import CacheContents, cache_contents, prune
 from emojudge.pipeline.exchange import Imported, chosen_format, export_text, import_ratings
 from emojudge.pipeline.headless import HeadlessRun
+from emojudge.pipeline.judges_found import JudgesFound, judges_found, require_judges
 from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.reporting import write_report
 from emojudge.pipeline.setup import demo_ladder, prepare_demo
@@ -242,6 +243,18 @@ def look_at_cache(loaded: LoadedConfig, *, prune_it: bool) -> CacheContents:
     study = Study(loaded)
     try:
         return prune(study) if prune_it else cache_contents(study)
+    finally:
+        study.close()
+
+
+def look_at_judges(loaded: LoadedConfig, *, exam: bool, verbose: bool) -> JudgesFound:
+    """``emojudge judges``; with ``exam`` it generates and asks what is missing."""
+    if exam:
+        require_judges(loaded)
+        run_headless(loaded, lambda run: run.sit_exams(), verbose=verbose)
+    study = Study(loaded)
+    try:
+        return judges_found(study)
     finally:
         study.close()
 

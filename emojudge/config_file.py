@@ -9,6 +9,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import json_source_map
 from pydantic import BaseModel, ValidationError
@@ -105,10 +106,10 @@ def _explain(error: Any) -> str:
     return f"{message}, not {shown}"
 
 
+_HERE = ("localhost", "127.0.0.1", "::1")
+
 # Keys whose work belongs to parts that are still to come; named, so that nobody relies on them.
 _NOT_YET = (
-    "judging_config.judges",
-    "judging_config.consensus_threshold",
     "replacement_config.keep_backups",
     "replacement_config.pre_command",
     "replacement_config.restart_command",
@@ -131,6 +132,13 @@ def not_yet_in_effect(config: Config) -> list[str]:
             "human_judging.show_ai_scores is after_item: raters who see what the AI says of their "
             "items learn to say the same."
         )
+    for judge in config.judging_config.judges:
+        url = urlsplit(judge.url or "")
+        if judge.api_key_env and url.scheme == "http" and url.hostname not in _HERE:
+            named.append(
+                f"judge {judge.name} sends its key to {url.hostname} over http, where anybody "
+                "between can read it; use https."
+            )
     return named
 
 

@@ -12,6 +12,9 @@ from emojudge.judges.judge import MIN_BASELINE_SAMPLES
 
 _SEED_DIGITS = 7
 _TECHNICAL_VERSION = 1
+JUDGE_WIDTH = 1
+"""Judges read one text after another, so that each shares what the one before began with."""
+
 _AGAIN_PROMPTS = 24
 """So many prompts say how much the batch width alone changes."""
 

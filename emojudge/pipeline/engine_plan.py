@@ -12,7 +12,7 @@ from emojudge.engine.gpu import can_offload, gpu_present
 from emojudge.engine.local import WORKER_MODULE, LocalExecutor, WorkerOptions
 from emojudge.engine.memory import Memory, free_ram, free_vram
 from emojudge.errors import EngineError
-from emojudge.pipeline.cells import conversation, sample_count
+from emojudge.pipeline.cells import JUDGE_WIDTH, conversation, sample_count
 from emojudge.pipeline.study import Study
 from emojudge.store.tables import STUDY
 
@@ -89,12 +89,15 @@ def widest(study: Study, memory: Memory, context: int) -> int:
 
 def models_that_fit(study: Study, memory: Memory, width: int, context: int) -> int:
     """How many models can be loaded together: what free memory holds, at most as configured."""
-    candidates = study.discovery.candidates
+    found = study.discovery
     configured = study.config.performance_config.parallel_models
+    needs = [worker_bytes(one, width, context) for one in found.candidates]
+    needs += [worker_bytes(one, JUDGE_WIDTH, context) for one in found.judge_models]
     room = memory.free * _SHARE
     fitting = 0
-    for candidate in sorted(candidates, key=lambda one: -one.size):
-        room -= worker_bytes(candidate, width, context)
+    # Any of them may be loaded beside any other, so the largest must fit.
+    for need in sorted(needs, reverse=True):
+        room -= need
         if room < 0:
             break
         fitting += 1

@@ -11,6 +11,7 @@ from typing import Protocol
 from emojudge.deploy.layout import Generation
 from emojudge.domain import Candidate, CellFailure
 from emojudge.errors import EngineError, NeedsPerson
+from emojudge.judges.exam_lines import exam_sentences
 from emojudge.judges.sections import fidelity_sentence
 from emojudge.pipeline.deploying import incoming, judgement_gates, replacer_for
 from emojudge.pipeline.engine_plan import plan_engine
@@ -22,7 +23,7 @@ from emojudge.pipeline.workspace import EngineModules, Workspace, unused_gpu
 from emojudge.ranking.standing import rank_candidates, standing_of
 from emojudge.ranking.verdict import conclude
 from emojudge.report.write import Written
-from emojudge.text import human_bytes, human_seconds
+from emojudge.text import counted, human_bytes, human_seconds
 
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 5.0
@@ -137,6 +138,25 @@ class HeadlessRun:
             if warm_up is not None:
                 warm_up.cancel()
                 await asyncio.gather(warm_up, return_exceptions=True)
+            await workspace.close()
+
+    async def sit_exams(self) -> None:
+        """Let every judge sit the exam that has not, generating replies that are missing.
+
+        Raises EngineError when the baseline does not answer.
+        """
+        self.study.lead()
+        await self.discover()
+        workspace = Workspace(
+            self.study, await plan_engine(self.study, most_models=1), self._modules
+        )
+        telling = asyncio.create_task(self._tell_activity())
+        try:
+            sat = await workspace.exams.run_alone()
+            _LOG.info("exam: %s sat it, the others had before", counted(sat, "judge"))
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
             await workspace.close()
 
     async def _tell_activity(self) -> None:
@@ -256,6 +276,7 @@ def ranking_lines(study: Study) -> Sequence[str]:
             for row in rows
         ),
         "AI: likeness to the baseline, which is 1 against itself; it says nothing of quality",
+        *(f"judges: {one}" for one in exam_sentences(view.judges, {}, len(view.prompts))),
         *([f"fidelity: {found}"] if (found := fidelity_sentence(view)) is not None else []),
         f"verdict: {verdict.sentence}",
         *(f"missing: {one}" for one in verdict.missing),

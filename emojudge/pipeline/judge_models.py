@@ -16,13 +16,12 @@ from emojudge.engine.protocol import Score, Scored
 from emojudge.engine.tasks import Executor, ModelSpec
 from emojudge.errors import EngineError
 from emojudge.judges.questions import Answer, NoAnswer, Question
+from emojudge.pipeline.cells import JUDGE_WIDTH
 from emojudge.pipeline.likelihoods import measure
 from emojudge.pipeline.study import Study
 
 _LOG = logging.getLogger(__name__)
 _HALVINGS = 8
-JUDGE_WIDTH = 1
-"""Judges read one text after another, so that each shares what the one before began with."""
 
 
 class JudgeModels:

@@ -9,17 +9,22 @@ import dataclasses
 
 from emojudge.candidates.sections import discovery_section
 from emojudge.deploy.sections import replacement_section
+from emojudge.judges.controls import control_scores
 from emojudge.judges.custom_sections import custom_section
 from emojudge.judges.emotion_sections import emotions_section
 from emojudge.judges.frontier import frontier_section
+from emojudge.judges.judge_sections import differing_section, judges_section, rubric_section
 from emojudge.judges.pair_sections import pairs_section
 from emojudge.judges.sections import fidelity_section
 from emojudge.judges.technical_sections import technical_section
 from emojudge.pipeline.deploying import core_summary
 from emojudge.pipeline.study import Study
+from emojudge.ranking.agreement import same_order
 from emojudge.ranking.agreement_sections import (
     agreement_section,
+    calibration_section,
     disagreement_section,
+    may_be_read,
     people_section,
 )
 from emojudge.ranking.sections import criteria_section, ranking_section, verdict_section
@@ -35,6 +40,17 @@ def recommended_technical_section(view: StudyView) -> Section | None:
     return technical_section(view, view.candidates[number] if number is not None else None)
 
 
+def compared_judges_section(view: StudyView) -> Section | None:
+    """The judges' section with how far each judge and control orders replies as people do."""
+    scores = {**view.judge_scores, **control_scores(view)}
+    return judges_section(view, same_order(view, scores))
+
+
+def readable_differences(view: StudyView) -> Section | None:
+    """Where judges differ, held back as long as other things are that the AI says."""
+    return differing_section(view, may_be_read=may_be_read(view))
+
+
 SECTION_SOURCES: tuple[SectionSource, ...] = (
     verdict_section,
     ranking_section,
@@ -43,10 +59,14 @@ SECTION_SOURCES: tuple[SectionSource, ...] = (
     frontier_section,
     recommended_technical_section,
     pairs_section,
+    compared_judges_section,
+    rubric_section,
+    readable_differences,
     custom_section,
     criteria_section,
     disagreement_section,
     agreement_section,
+    calibration_section,
     people_section,
     discovery_section,
     replacement_section,

@@ -8,9 +8,10 @@ probability c, each of them is right with probability at most (1 + √(2c − 1)
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -149,7 +150,10 @@ def _tau(pairs: _Pairs) -> Estimate | None:
     return _bounded(concordance, -1.0, 1.0)
 
 
-def _slope(items: Sequence[ScoredItem], people: Callable[[ScoredItem], Floats]) -> Estimate | None:
+def slope_of(
+    items: Sequence[ScoredItem],
+    people: Callable[[ScoredItem], Floats] = lambda item: item.people,
+) -> Estimate | None:
     """Least squares of people's on the AI's scores, both centred within items."""
     rows = []
     for item in items:
@@ -164,7 +168,7 @@ def _slope(items: Sequence[ScoredItem], people: Callable[[ScoredItem], Floats]) 
     return ratio(np.array(tops), np.array(bottoms), np.array(prompts, dtype=np.int64), len(rows))
 
 
-def _limits(items: Sequence[ScoredItem]) -> Limits | None:
+def limits_of(items: Sequence[ScoredItem]) -> Limits | None:
     """Each response once, with people's mean, so that common items do not count twice."""
     of_response: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for item in items:
@@ -250,8 +254,8 @@ def _agreement(
         share=_share(pairs),
         ceiling=ceiling_of(consistency),
         tau=_tau(pairs),
-        slope=_slope(balanced, people),
-        limits=_limits(balanced),
+        slope=slope_of(balanced, people),
+        limits=limits_of(balanced),
         trend=tuple(float(one) for one in running[-_TREND:]),
     )
 
@@ -287,25 +291,31 @@ def by_candidate(view: StudyView) -> dict[str, Estimate | None]:
 
 
 def by_judge(view: StudyView) -> dict[str, Estimate | None]:
-    """The share of each part of the AI score by itself."""
-    scored = scored_study(view)
-    balanced = [one for one in scored.items if not one.item.adaptive]
-    found = {}
-    for part, scores in view.part_scores.items():
-        alone = [
-            ScoredItem(
-                item=one.item,
-                prompt=one.prompt,
-                candidates=one.candidates,
-                people=one.people,
-                ai=np.array([scores.get(response, np.nan) for response in one.responses]),
-                criteria=one.criteria,
-                responses=one.responses,
-            )
-            for one in balanced
-        ]
-        found[part] = _share(_pairs(alone, lambda item: item.people))
-    return found
+    """The share of each part of the AI score by itself, and of each judge of the ensemble."""
+    return same_order(view, {**view.part_scores, **view.judge_scores})
+
+
+def same_order(
+    view: StudyView, scores: Mapping[str, Mapping[str, float]]
+) -> dict[str, Estimate | None]:
+    """The share of whoever gives these scores (by response id), by name."""
+    balanced = [one for one in scored_study(view).items if not one.item.adaptive]
+    return {name: share_of(with_scores(balanced, own)) for name, own in scores.items()}
+
+
+def with_scores(items: Sequence[ScoredItem], scores: Mapping[str, float]) -> list[ScoredItem]:
+    """The items as if these scores, by response id, were the AI's."""
+    return [
+        dataclasses.replace(
+            one, ai=np.array([scores.get(response, np.nan) for response in one.responses])
+        )
+        for one in items
+    ]
+
+
+def share_of(items: Sequence[ScoredItem]) -> Estimate | None:
+    """The order agreement of these items."""
+    return _share(_pairs(items, lambda item: item.people))
 
 
 @dataclass(frozen=True)

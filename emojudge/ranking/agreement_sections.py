@@ -16,6 +16,7 @@ from emojudge.ranking.agreement import (
     order_agreement,
     same_order_twice,
 )
+from emojudge.ranking.calibration import calibrations
 from emojudge.ranking.decision import Kind
 from emojudge.ranking.people import RaterLine, flagged, rater_lines, reliabilities
 from emojudge.ranking.scored import scored_study
@@ -169,6 +170,61 @@ def agreement_section(view: StudyView) -> Section | None:
     )
 
 
+def calibration_section(view: StudyView) -> Section | None:
+    """Each judge of the ensemble against people, and the weights that their ratings suggest."""
+    found = calibrations(view, view.judge_scores)
+    if not any(one.bias is not None for one in found.values()):
+        return None
+    configured = {one.title: one.configured for one in view.judges}
+    rows = tuple(
+        Row(
+            (
+                title,
+                percent(one.share),
+                _number(one.bias) if one.bias is not None else "–",
+                _number(one.slope) if one.slope is not None else "–",
+                _number(one.correlation) if one.correlation is not None else "–",
+                configured.get(title),
+                one.suggested,
+            )
+        )
+        for title, one in found.items()
+    )
+    columns = (
+        Column("judge", Voice.AI),
+        Column("same order"),
+        Column("bias"),
+        Column("slope"),
+        Column("correlation"),
+        Column("weight", decimals=2),
+        Column("suggested", decimals=2),
+    )
+    note = (
+        "bias: the judge's mean less people's, from 0 to 1; slope: what people's score gains where "
+        "the judge's gains 1; weights are suggested by r / (1 − r²) and never changed by "
+        "themselves: yours to set in judging_config.judges"
+    )
+    data = {
+        title: {
+            "same_order_as_people": _data(one.share),
+            "bias": _data(one.bias),
+            "slope": _data(one.slope),
+            "correlation": _data(one.correlation),
+            "limits": [one.limits.low, one.limits.high] if one.limits is not None else None,
+            "configured_weight": configured.get(title),
+            "suggested_weight": one.suggested,
+        }
+        for title, one in found.items()
+    }
+    return Section(
+        "calibration",
+        "judges against people",
+        ReportKey.HUMAN,
+        (Table(columns, rows), Sentence(note, Voice.DIM)),
+        data,
+    )
+
+
 def _line_data(line: RaterLine) -> dict[str, Any]:
     return {
         "items": line.items,
@@ -262,7 +318,7 @@ def people_section(view: StudyView) -> Section | None:
     return Section("people", "people against people", ReportKey.HUMAN, tuple(blocks), data)
 
 
-def _may_be_read(view: StudyView) -> bool:
+def may_be_read(view: StudyView) -> bool:
     """Whether there is a verdict, or the config wants raters to see what the AI said."""
     decision = standing_of(view).decision
     reached = decision is not None and decision.kind is not Kind.INCONCLUSIVE
@@ -299,7 +355,7 @@ def disagreement_section(view: StudyView) -> Section | None:
         for one, text in zip(data, aligned(rows) if rows else [], strict=True)
     ]
     empty = "AI and people never preferred different responses"
-    if not _may_be_read(view):
+    if not may_be_read(view):
         lines = []
         empty = (
             "held back until there is a verdict, because what the AI says trains raters "

@@ -1,0 +1,157 @@
+"""Judges and their exams as JSON and as lines: for the command line, screens and reports alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from emojudge.columns import aligned
+from emojudge.domain import Exam
+from emojudge.judges.damage import EXAM_PROMPTS, Damage
+from emojudge.judges.exam import PASS_ABOVE, DamageResult, results_of
+from emojudge.judges.rubric import COUNTED
+from emojudge.judges.section_parts import listed
+from emojudge.view import JudgeStanding, Standing, StudyView
+
+_PASSED, _NOT_PASSED = "✓", "✗"
+
+
+def damages_data(exam: Exam | None) -> dict[str, Any]:
+    """By damage: share, lower bound, passed, and the counts behind them; empty without an exam."""
+    return {
+        one.damage.value: {
+            "share": one.share,
+            "lower": one.lower,
+            "passed": one.passed,
+            "wins": one.wins,
+            "prompts": one.prompts,
+        }
+        for one in (results_of(exam.counts) if exam is not None else ())
+    }
+
+
+def standing_data(judge: JudgeStanding) -> dict[str, Any]:
+    """A judge for JSON: ``weight`` is the one that counts."""
+    exam = judge.exam
+    return {
+        "name": judge.title,
+        "weight": judge.weight,
+        "configured_weight": judge.configured,
+        "standing": judge.standing.value,
+        "persona": judge.persona,
+        "model": judge.model,
+        "qualities": [one.value for one in judge.qualities],
+        "exam_on": None if exam is None else "bundled prompts" if exam.bundled else "study",
+        "exam_sat": None if exam is None else exam.created,
+        "valid_share": None if exam is None else exam.valid,
+        "judges_itself": list(judge.judges_itself),
+        "damages": damages_data(exam),
+    }
+
+
+def control_data(name: str, exam: Exam | None) -> dict[str, Any]:
+    """A control for JSON, in the form of a judge."""
+    return {"name": name, "weight": 0.0, "damages": damages_data(exam)}
+
+
+def result_text(result: DamageResult | None) -> str:
+    """``✗ 29/60``, or a dash."""
+    if result is None:
+        return "–"
+    return f"{_PASSED if result.passed else _NOT_PASSED} {result.wins}/{result.prompts}"
+
+
+def exam_cells(exam: Exam | None) -> list[str]:
+    """One cell a damage."""
+    known = {one.damage: one for one in (results_of(exam.counts) if exam is not None else ())}
+    return [result_text(known.get(damage)) for damage in Damage]
+
+
+def standing_text(judge: JudgeStanding) -> str:
+    """What it counts for, in words."""
+    if judge.standing is Standing.PARTIAL:
+        names = listed(one.value.replace("_", " ") for one in judge.qualities)
+        return f"counts for {names}"
+    return str(judge.standing.value)
+
+
+def table_lines(view: StudyView) -> list[str]:
+    """Judges and controls with their exams, aligned, and what it means."""
+    rows = [["", "model", *(one.value for one in Damage), "weight", ""]]
+    rows += [
+        [
+            judge.title,
+            judge.model,
+            *exam_cells(judge.exam),
+            f"{judge.weight:g}",
+            standing_text(judge),
+        ]
+        for judge in view.judges
+    ]
+    rows += [
+        [name, "control", *exam_cells(exam), "0", "never counts"]
+        for name, exam in view.control_exams.items()
+    ]
+    return [*aligned(rows), *exam_sentences(view.judges, view.control_exams, len(view.prompts))]
+
+
+def exam_sentences(
+    judges: Sequence[JudgeStanding], controls: Mapping[str, Exam], prompts: int
+) -> list[str]:
+    """What the exam is and what came out, in sentences."""
+    said = []
+    if any(one.exam is not None for one in judges) or controls:
+        said.append(
+            "exam: prompts on which the mean of the baseline's genuine replies is above that of "
+            f"the damaged ones; ✓ is surely more than {PASS_ABOVE:.0%} (44 of {EXAM_PROMPTS})"
+        )
+    failed = [one for one in judges if one.standing is Standing.FAILED]
+    if failed:
+        names = listed(one.title for one in failed)
+        verb = "does" if len(failed) == 1 else "do"
+        it = "it is" if len(failed) == 1 else "they are"
+        said.append(
+            f"{names} {verb} not tell a reply from one to somebody else, so {it} not asked about "
+            "candidates and weight 0; a larger model may pass"
+        )
+    new = [one for one in judges if one.standing is Standing.NOT_EXAMINED]
+    if new and prompts < EXAM_PROMPTS:
+        said.append(
+            f"{listed(one.title for one in new)} not examined, so weight 0: {prompts} prompts are "
+            f"too few for an exam, which takes {EXAM_PROMPTS}; `emojudge judges --exam` lets "
+            f"{'it' if len(new) == 1 else 'them'} sit it on the bundled prompts"
+        )
+    elif new:
+        said.append(
+            f"{listed(one.title for one in new)} not examined yet, so weight 0: the exam follows "
+            "when the baseline has answered; `emojudge judges --exam` does it now"
+        )
+    late = [one for one in judges if one.standing is Standing.LATE]
+    if late:
+        said.append(
+            f"{listed(one.title for one in late)} came after people had rated, so weight 0 in this "
+            "study: who judges is decided before anybody's ratings are known"
+        )
+    changed = [
+        one for one in judges if one.weight_before not in (None, one.configured) and one.weight > 0
+    ]
+    if changed:
+        each = (f"{one.title} {one.weight_before:g} → {one.configured:g}" for one in changed)
+        said.append(f"weights changed since people began to rate: {', '.join(each)}")
+    for one in judges:
+        if one.judges_itself:
+            said.append(
+                f"{one.title} runs on the model of {listed(one.judges_itself)}, and so judges "
+                "itself; a model of another family is a better judge"
+            )
+    models = [one.model for one in judges]
+    if len(models) > 1 and len(set(models)) == 1:
+        said.append(
+            f"all judges are one model, {models[0]}: their personas are not independent of each "
+            "other; different model families are"
+        )
+    if len(COUNTED) and not judges:
+        said.append(
+            "no judges are configured (judging_config.judges), so the AI score is fidelity alone"
+        )
+    return said
