@@ -97,7 +97,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
     asked = problem.wait if isinstance(problem, _Passing) else None
     if asked is not None:
         return min(asked, _LONGEST_WAIT)
-    return float(tenacity.wait_exponential_jitter(initial=_FIRST_WAIT, max=_LONGEST_WAIT)(state))
+    return float(tenacity.wait_exponential_jitter(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT)(state))
 
 
 class Endpoint:
@@ -154,6 +154,7 @@ class Endpoint:
                         f"{problem} ({self._failures} questions in a row had no answer; not asked "
                         "again in this run)"
                     )
+                    raise EndpointError(self._given_up) from problem
                 raise
             self._failures = 0
             return found

@@ -9,6 +9,7 @@ words that depend on the model's path and the seed only.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import random
 import sys
@@ -32,6 +33,8 @@ from emojudge.engine.protocol import (
     PerplexityMeasured,
     Recorded,
     RecordReference,
+    Score,
+    Scored,
     TaskBegan,
     TaskFailed,
     TextDelta,
@@ -39,6 +42,7 @@ from emojudge.engine.protocol import (
     TokenLikelihood,
     WorkerDescribed,
 )
+from tests.fakes import scripted_minds
 
 _WORDS = ("I", "am", "here", "with", "you", "and", "that", "sounds", "hard", "tell", "me", "more")
 HOSTILE = "\x1b]0;stolen title\x07 \x1b[2J \u202ereversed\u202c [bold red]not markup[/]"
@@ -99,6 +103,20 @@ def _measure(command: Measurement, path: str) -> Measured | TaskFailed:
                 same_top=0.9,
                 all_positions=80,
                 first_divergence=tuple(range(len(command.texts))),
+            )
+        case Score():
+            rows = scripted_minds.answer(
+                Path(path).stem,
+                command.messages,
+                command.texts,
+                command.suffixes,
+                command.options,
+            )
+            return Scored(
+                id=command.id,
+                log_probs=tuple(tuple(math.log(one or 1e-12) for one in row) for row in rows),
+                prefix_tokens=10,
+                reused_tokens=0,
             )
         case DescribeWorker():
             return WorkerDescribed(
