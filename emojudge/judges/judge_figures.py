@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emojudge.domain import Judgement, Quality, Vote
+from emojudge.domain import DamageCount, Judgement, Quality, Vote
 from emojudge.estimates import Estimate, Floats, Ints, from_left_out, ratio
 from emojudge.judges.controls import control_scores
 from emojudge.judges.emotional_judge import Consensus, consensus_of
@@ -271,6 +271,32 @@ def quality_means(view: StudyView, judge: str) -> dict[str, dict[Quality, float]
         if mean is not None:
             means[candidate][quality] = mean
     return means
+
+
+def graded(view: StudyView, title: str) -> dict[str, DamageCount]:
+    """The exam's graded damage, reported only: by candidate, prompts on which the baseline is above.
+
+    A prompt's means of the judge's scores are compared, the baseline's and the candidate's.
+    """
+    scores = view.judge_scores.get(title, {})
+    means: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for one in view.responses:
+        if one.id in scores:
+            means[one.candidate, one.prompt_id].append(scores[one.id])
+    baseline = next((one.sha256 for one in view.candidates if one.is_baseline), "")
+    found = {}
+    for candidate in view.candidates:
+        pairs = [
+            (means[baseline, prompt.id], means[candidate.sha256, prompt.id])
+            for prompt in view.prompts
+            if (baseline, prompt.id) in means and (candidate.sha256, prompt.id) in means
+        ]
+        if pairs and not candidate.is_baseline:
+            wins = sum(float(np.mean(own)) > float(np.mean(other)) for own, other in pairs)
+            found[candidate.sha256] = DamageCount(
+                damage=candidate.name, wins=wins, prompts=len(pairs)
+            )
+    return found
 
 
 def _commonest(reasons: Iterable[str]) -> str:

@@ -17,7 +17,13 @@ from emojudge.judges.exam_lines import (
     standing_text,
 )
 from emojudge.judges.judge import shares_of
-from emojudge.judges.judge_figures import Ensemble, JudgeFigures, ensemble_figures, quality_means
+from emojudge.judges.judge_figures import (
+    Ensemble,
+    JudgeFigures,
+    ensemble_figures,
+    graded,
+    quality_means,
+)
 from emojudge.judges.rubric import COUNTED
 from emojudge.judges.section_parts import (
     baseline_first,
@@ -221,17 +227,18 @@ def rubric_section(view: StudyView) -> Section | None:
     """Mean scores of each candidate by each judge, on all qualities."""
     rows = []
     for judge in view.judges:
-        means = quality_means(view, judge.name)
+        means, below = quality_means(view, judge.name), graded(view, judge.title)
         for place, candidate in enumerate(
             one for one in baseline_first(view) if one.sha256 in means
         ):
-            own = means[candidate.sha256]
+            own, count = means[candidate.sha256], below.get(candidate.sha256)
             rows.append(
                 Row(
                     (
                         judge.title if place == 0 else "",
                         view.labels[candidate.sha256],
                         *(own.get(quality) for quality in Quality),
+                        f"{count.wins}/{count.prompts}" if count is not None else None,
                     ),
                     voice_of(candidate),
                 )
@@ -245,10 +252,12 @@ def rubric_section(view: StudyView) -> Section | None:
             Column(_SHORT[one], Voice.AI if one in COUNTED else Voice.DIM, decimals=2)
             for one in Quality
         ),
+        Column("below", Voice.DIM),
     )
     note = Sentence(
         "mean scores from 1 to 5; empathy, creativity and coherence are reported and count for "
-        "nothing",
+        "nothing; below: prompts on which the judge puts it below the baseline (the exam's graded "
+        "damage)",
         Voice.DIM,
     )
     data = {one.title: _means(view, one) for one in view.judges}
@@ -347,6 +356,14 @@ def _data(
             **_figures_data(found.judges[one.title]),
             "same_order_as_people": people(one.title),
             "effective_weight": effective.get(one.title),
+            "graded": {
+                view.by_sha[sha].name: {
+                    "wins": count.wins,
+                    "prompts": count.prompts,
+                    "share": count.wins / count.prompts,
+                }
+                for sha, count in graded(view, one.title).items()
+            },
             "means": _means(view, one),
         }
 

@@ -51,9 +51,10 @@ def answer(
 
 @lru_cache(maxsize=512)
 def _situation(content: str) -> str:
-    found = re.search(r"Person:\n> (.*)", content)
-    assert found is not None
-    return found[1]
+    """The last turn, as far as a scripted reply repeats it; judges read no digits."""
+    said = content.split("\n\nThe companion's reply:")[0].rsplit("Person:\n", 1)[1]
+    words = said.replace("> ", "").split()[:12]
+    return re.sub(r"\d+", "#", " ".join(words))
 
 
 def _digits(mind: str, situation: str, text: str, count: int) -> list[float]:
@@ -82,13 +83,14 @@ def _value(mind: str, situation: str, text: str) -> float:
 
 
 def _damage(situation: str, text: str) -> str:
-    if text.endswith(" ".join(situation.split()[:12])):
+    if " ".join(text.split()).endswith(situation):
         return "none"
     if any(one in text for one in OFF_TOPIC):
         return "padded"
     if len(text.split()) <= 5:
         return "cut"
-    return "exchanged" if f". {TOPIC}" in text else "shuffled"
+    first = text.split(". ")[0].split()
+    return "exchanged" if set(first) <= set(_WORDS) else "shuffled"
 
 
 def _share(*key: str) -> float:

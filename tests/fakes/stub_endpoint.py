@@ -38,10 +38,10 @@ def refusal(status: int, message: str, **headers: str) -> Reply:
     return status, json.dumps({"error": {"message": message}}).encode(), headers
 
 
-SLOW = (0, b"", {})
+SLOW: Reply = (0, b"", {})
 """No answer at all."""
 
-GONE = (-1, b"", {})
+GONE: Reply = (-1, b"", {})
 """The connection breaks."""
 
 
