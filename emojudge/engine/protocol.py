@@ -193,7 +193,8 @@ class Quantize(Frozen):
 class Bench(Frozen):
     """Time this machine against its own limits; answered by BenchProgress, then BenchDone.
 
-    ``conversations`` are the prompts, ``judged`` are responses to judge, each behind its prompt.
+    ``conversations`` are the prompts. ``questions`` are those of a judge about some responses,
+    ``json_questions`` ask for the same in one JSON object with ``json_keys``.
     """
 
     kind: Literal["bench"] = "bench"
@@ -204,7 +205,9 @@ class Bench(Frozen):
     repetitions: int = Field(ge=1)
     tokens: int = Field(ge=8)
     conversations: tuple[tuple[Message, ...], ...] = Field(min_length=10)
-    judged: tuple[GivenText, ...] = Field(min_length=1)
+    questions: tuple[Score, ...] = Field(min_length=1)
+    json_questions: tuple[tuple[Message, ...], ...] = Field(min_length=1)
+    json_keys: tuple[str, ...] = Field(min_length=1)
 
 
 Command = Annotated[

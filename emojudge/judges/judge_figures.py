@@ -274,7 +274,7 @@ def quality_means(view: StudyView, judge: str) -> dict[str, dict[Quality, float]
 
 
 def graded(view: StudyView, title: str) -> dict[str, DamageCount]:
-    """The exam's graded damage, reported only: by candidate, prompts on which the baseline is above.
+    """The exam's graded damage, reported only: prompts on which the baseline is above a candidate.
 
     A prompt's means of the judge's scores are compared, the baseline's and the candidate's.
     """

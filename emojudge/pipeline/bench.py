@@ -11,7 +11,7 @@ from typing import Any
 
 from emojudge.candidates.discover import read_model
 from emojudge.config import GenerationConfig
-from emojudge.domain import Message, Sampling, Specs
+from emojudge.domain import Message, Quality, Sampling, Specs
 from emojudge.engine.context_size import context_tokens
 from emojudge.engine.local import WORKER_MODULE
 from emojudge.engine.memory import peak_resident_bytes
@@ -23,7 +23,6 @@ from emojudge.engine.protocol import (
     Cancel,
     Generate,
     Generated,
-    GivenText,
     LoadModel,
     ModelReady,
     SpeedRatios,
@@ -32,6 +31,11 @@ from emojudge.engine.protocol import (
     TextFrame,
 )
 from emojudge.errors import EngineError
+from emojudge.pipeline.bench_judging import (
+    bench_json_questions,
+    bench_questions,
+    judge_pass_rate,
+)
 from emojudge.pipeline.bench_text import TextCost, text_cost
 from emojudge.pipeline.cells import conversation, engine_version
 from emojudge.prompts import BUNDLED_NAME, bundled_prompts, parse_prompts
@@ -41,14 +45,8 @@ BENCH_MODULE = "emojudge.engine.bench_worker"
 WIDTHS = (8, 16, 32)
 _STEP_SECONDS = 900.0
 _PEAK_WIDTH = 16
-_JUDGED = 6
 _CANCELLED_TOKENS = 1000
 _MEGABYTE = 1e6
-_REPLY = (
-    "I am so sorry. That sounds really hard, and it makes sense that you feel lost right now. "
-    "Tell me about it, if you like. I have all evening, and I would rather listen than guess what "
-    "it is like for you."
-)
 Progress = Callable[[str, int, int], None]
 
 
@@ -80,6 +78,12 @@ class BenchResult:
     peak: Peak
     cancel_seconds: float
     text: TextCost
+    judge_pass: float
+
+    @property
+    def judge_pass_over_json(self) -> float:
+        """The whole judge pass, as a study runs it, against one JSON answer each."""
+        return self.judge_pass / self.done.judged_by_json
 
     def as_json(self) -> dict[str, Any]:
         """The form of ``--json``; tables by batch width have the width as a string key."""
@@ -88,6 +92,7 @@ class BenchResult:
             "greedy": done.greedy.model_dump(mode="json"),
             "sampled": done.sampled.model_dump(mode="json"),
             "judge_over_json": done.judge_over_json,
+            "judge_pass_over_json": self.judge_pass_over_json,
             "load_seconds": done.load_seconds,
             "cancel_seconds": self.cancel_seconds,
             "peak_mb": self.peak.resident / _MEGABYTE,
@@ -99,7 +104,11 @@ class BenchResult:
                 "beside_mb": self.peak.beside / _MEGABYTE,
             },
             "bound": {str(width): rate for width, rate in done.bound.items()},
-            "judged_per_second": {"prefix": done.judged_by_prefix, "json": done.judged_by_json},
+            "judged_per_second": {
+                "prefix": done.judged_by_prefix,
+                "pass": self.judge_pass,
+                "json": done.judged_by_json,
+            },
             "measuring": self.text.as_json(),
             "embedding_over_generation": self.text.embedding_over_generation,
             "same_texts": done.texts.model_dump(mode="json"),
@@ -139,7 +148,8 @@ class BenchResult:
             *_table("temperature .7, top-p .9", done.sampled),
             "",
             f"judging    {done.judged_by_prefix:.1f} responses/s by shared prefix, "
-            f"{done.judged_by_json:.1f} by one JSON answer each: ×{done.judge_over_json:.1f}",
+            f"{done.judged_by_json:.1f} by one JSON answer each: ×{done.judge_over_json:.1f}; a "
+            f"judge's whole pass {self.judge_pass:.1f}: ×{self.judge_pass_over_json:.1f}",
             self.text.line(),
             f"loading    {done.load_seconds:.2f} s, {peak.load_mode}; "
             f"cancelling takes {self.cancel_seconds * 1000:.0f} ms at most",
@@ -200,13 +210,17 @@ async def run_benchmark(
         repetitions=repetitions,
         tokens=tokens,
         conversations=talks,
-        judged=tuple(GivenText(messages=one[-1:], text=_REPLY) for one in talks[:_JUDGED]),
+        questions=bench_questions(talks),
+        json_questions=bench_json_questions(talks),
+        json_keys=tuple(one.value for one in Quality),
     )
+    event_count = 1
     process = await WorkerProcess.start(BENCH_MODULE, "the benchmark", MODEL_ENVIRONMENT)
     try:
         await process.send(command)
         while not isinstance(event := await process.receive(_STEP_SECONDS), BenchDone):
             if isinstance(event, BenchProgress):
+                event_count = event.total
                 progress(event.what, event.done, event.total)
             else:
                 reason = event.reason if isinstance(event, TaskFailed) else f"it answered {event}"
@@ -215,8 +229,10 @@ async def run_benchmark(
         await process.kill()
     peak, cancel_seconds = await _worker_figures(model, specs, threads, gpu_layers, tokens, talks)
     text = await text_cost(model, talks, threads, gpu_layers)
+    progress("a judge's pass", event_count, event_count)
+    judging = await judge_pass_rate(model, talks, threads, gpu_layers, repetitions)
     return BenchResult(
-        model, specs, threads, repetitions, tokens, event, peak, cancel_seconds, text
+        model, specs, threads, repetitions, tokens, event, peak, cancel_seconds, text, judging
     )
 
 

@@ -47,7 +47,8 @@ class JudgeModels:
             model = self._spec(config)
         except EngineError as problem:
             return [NoAnswer(str(problem))] * len(questions)
-        return list(await asyncio.gather(*(self._local(model, one) for one in questions)))
+        deadline = self._study.config.performance_config.response_timeout_seconds
+        return await ask_local(self._executor, model, questions, deadline)
 
     # Here
 
@@ -67,23 +68,6 @@ class JudgeModels:
             files=known.files,
             batch_width=JUDGE_WIDTH,
         )
-
-    async def _local(self, model: ModelSpec, question: Question) -> Answer | NoAnswer:
-        asked = Score(
-            id="",
-            messages=question.messages,
-            texts=question.texts,
-            suffixes=question.suffixes,
-            options=question.options,
-        )
-        deadline = self._study.config.performance_config.response_timeout_seconds
-        try:
-            result = await measure(self._executor, model, asked, deadline)
-        except EngineError as problem:
-            return NoAnswer(str(problem))
-        assert isinstance(result, Scored)
-        rows = tuple(tuple(math.exp(value) for value in row) for row in result.log_probs)
-        return Answer(rows, result.left_out)
 
     # Elsewhere
 
@@ -139,3 +123,31 @@ def _asked(question: Question, texts: Sequence[str], asked: str) -> list[Message
     """The conversation with the texts in place, and what is asked at its end."""
     *before, last = filled(question.messages, texts)
     return [*before, last.model_copy(update={"content": f"{last.content} {asked}"})]
+
+
+def score_of(question: Question) -> Score:
+    """A question as a worker takes it."""
+    return Score(
+        id="",
+        messages=question.messages,
+        texts=question.texts,
+        suffixes=question.suffixes,
+        options=question.options,
+    )
+
+
+async def ask_local(
+    executor: Executor, model: ModelSpec, questions: Sequence[Question], deadline_seconds: float
+) -> list[Answer | NoAnswer]:
+    """The answers of a local model, in the order of the questions; all are queued at once."""
+
+    async def ask(question: Question) -> Answer | NoAnswer:
+        try:
+            result = await measure(executor, model, score_of(question), deadline_seconds)
+        except EngineError as problem:
+            return NoAnswer(str(problem))
+        assert isinstance(result, Scored)
+        rows = tuple(tuple(math.exp(value) for value in row) for row in result.log_probs)
+        return Answer(rows, result.left_out)
+
+    return list(await asyncio.gather(*map(ask, questions)))

@@ -15,10 +15,24 @@ import numpy as np
 
 from emojudge.engine.llama.batch import DecodeBatch
 from emojudge.engine.llama.batcher import Batcher, Request
-from emojudge.engine.llama.model import ContextShape, LlamaContext, LlamaModel, Placement
+from emojudge.engine.llama.measuring import Measuring
+from emojudge.engine.llama.model import (
+    LOAD_MODE,
+    ContextShape,
+    LlamaContext,
+    LlamaModel,
+    Placement,
+)
 from emojudge.engine.llama.prompt import PromptBuilder
 from emojudge.engine.llama.scoring import Scorer
-from emojudge.engine.protocol import Bench, BenchDone, SameTexts, SpeedRatios, StepShares
+from emojudge.engine.protocol import (
+    Bench,
+    BenchDone,
+    ModelReady,
+    SameTexts,
+    SpeedRatios,
+    StepShares,
+)
 from emojudge.engine.template_process import TemplateProcess
 
 SAMPLED_TEMPERATURE = 0.7
@@ -27,18 +41,6 @@ _SINGLE_TEXTS = 5
 _COMPARED_TEXTS = 10
 _BOUND_SECONDS = 1.0
 _DEADLINE = 600.0
-_CRITERIA = ("believability", "connection", "expressive strength", "appropriateness")
-_RUBRIC = (
-    "You judge how an AI companion answers a person. Score from 1 (poor) to 5 (excellent): "
-    "believability (does it sound like someone real), connection (does it meet the person), "
-    "expressive strength (does it carry feeling), appropriateness (does it fit the situation)."
-)
-_SCHEMA = {
-    "type": "object",
-    "properties": {name: {"type": "integer", "enum": [1, 2, 3, 4, 5]} for name in _CRITERIA},
-    "required": list(_CRITERIA),
-}
-
 Report = Callable[[str, int, int], None]
 
 
@@ -100,7 +102,8 @@ class Benchmark:
         self._renderer = TemplateProcess()
         self._prompts = PromptBuilder(self._model, None, self._renderer)
         self._tokens = [self._prompts.build(one).tokens for one in settings.conversations]
-        longest = max(map(len, self._tokens)) + settings.tokens
+        judged = max(len(self._prompts.build(one).tokens) for one in settings.json_questions)
+        longest = max(max(map(len, self._tokens)) + settings.tokens, judged + 256)
         self._high_level = llama_cpp.Llama(
             settings.path,
             n_ctx=max(2048, longest),
@@ -317,40 +320,41 @@ class Benchmark:
 
     # Judging
 
-    def _judge_prompts(self, ending: str) -> list[tuple[int, ...]]:
-        prompts = []
-        for given in self._settings.judged:
-            situation = given.messages[-1].content
-            content = f"{_RUBRIC}\n\nPerson: {situation}\n\nCompanion: {given.text}\n\n{ending}"
-            message = given.messages[-1].model_copy(update={"role": "user", "content": content})
-            prompts.append(self._prompts.build([message]).tokens)
-        return prompts
-
     def _judge_by_prefix(self) -> float:
-        """Responses a second on four criteria, by suffixes that branch from a shared prefix."""
-        prompts = self._judge_prompts("Scores from 1 to 5.")
-        model = self._model
-        suffixes = [model.continuation(f"{name}: ") for name in _CRITERIA]
-        digits = [model.continuation(str(digit))[0] for digit in range(1, 6)]
-        scorer = Scorer(model, self._settings.threads, None)
+        """Responses a second on all qualities, by suffixes that branch from a shared prefix."""
+        settings = self._settings
+        scorer = Scorer(self._model, settings.threads, None)
+        ready = ModelReady(
+            context_length=0,
+            load_seconds=0.0,
+            load_mode=LOAD_MODE,
+            gpu_offload=self._model.offload,
+        )
+        measuring = Measuring(self._model, scorer, self._prompts, ready, settings.threads)
         started = time.perf_counter()
-        for prompt in prompts:
-            scorer.suffix_log_probs(prompt, suffixes, digits)
-        rate = len(prompts) / (time.perf_counter() - started)
+        for question in settings.questions:
+            measuring.answer(question)
+        rate = len(settings.questions) / (time.perf_counter() - started)
         scorer.close()
         return rate
 
     def _judge_by_json(self) -> float:
         """The same by one JSON object a response, generated under a grammar."""
-        prompts = self._judge_prompts(
-            "Answer with a JSON object of the four criteria and their scores from 1 to 5."
-        )
-        grammar = llama_cpp.LlamaGrammar.from_json_schema(json.dumps(_SCHEMA), verbose=False)
+        settings = self._settings
+        prompts = [self._prompts.build(one).tokens for one in settings.json_questions]
+        schema = {
+            "type": "object",
+            "properties": {
+                name: {"type": "integer", "enum": [1, 2, 3, 4, 5]} for name in settings.json_keys
+            },
+            "required": list(settings.json_keys),
+        }
+        grammar = llama_cpp.LlamaGrammar.from_json_schema(json.dumps(schema), verbose=False)
         self._high_level.reset()
         started = time.perf_counter()
         for prompt in prompts:
             answer = self._high_level.create_completion(
-                list(prompt), max_tokens=64, temperature=0.0, grammar=grammar
+                list(prompt), max_tokens=256, temperature=0.0, grammar=grammar
             )
             if not answer["choices"][0]["text"].rstrip().endswith("}"):
                 raise RuntimeError(f"the grammar did not hold: {answer['choices'][0]['text']!r}")
