@@ -141,6 +141,7 @@ class Measuring:
         """
         whole = command.texts
         kept = [len(text) for text in whole]
+        bare: int | None = None
         while True:
             texts = [cut(text, most) for text, most in zip(whole, kept, strict=True)]
             tokens = self._prompts.build(filled(command.messages, texts)).tokens
@@ -149,8 +150,12 @@ class Measuring:
             longest = max(range(len(whole)), key=lambda one: kept[one], default=None)
             if over <= 0 or longest is None or kept[longest] <= LEAST_CHARACTERS:
                 return list(tokens), sum(map(len, whole)) - sum(kept)
+            if bare is None:
+                nothing = filled(command.messages, [""] * len(whole))
+                bare = len(self._prompts.build(nothing).tokens)
+            characters = sum(map(len, texts)) / max(1, len(tokens) - bare)
             # A little more than seems needed, so that few turns are enough.
-            surplus = math.ceil(1.1 * over * sum(map(len, texts)) / len(tokens)) + len(LEFT_OUT)
+            surplus = math.ceil(over * characters) + len(LEFT_OUT)
             kept[longest] = max(LEAST_CHARACTERS, kept[longest] - surplus)
 
     def _option(self, text: str) -> int:
