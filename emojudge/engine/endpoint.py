@@ -133,6 +133,10 @@ class Endpoint:
         """How it is asked for choices now."""
         return self._ways[0].value
 
+    def try_again(self) -> None:
+        """Forget that it was given up."""
+        self._failures, self._given_up = 0, None
+
     async def choose(
         self, messages: Sequence[Message], options: Sequence[str]
     ) -> tuple[tuple[float, ...], bool]:

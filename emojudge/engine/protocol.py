@@ -205,8 +205,8 @@ class Bench(Frozen):
     repetitions: int = Field(ge=1)
     tokens: int = Field(ge=8)
     conversations: tuple[tuple[Message, ...], ...] = Field(min_length=10)
-    questions: tuple[Score, ...] = Field(min_length=1)
-    json_questions: tuple[tuple[Message, ...], ...] = Field(min_length=1)
+    questions: tuple[Score, ...] = Field(min_length=2)
+    json_questions: tuple[tuple[Message, ...], ...] = Field(min_length=2)
     json_keys: tuple[str, ...] = Field(min_length=1)
 
 

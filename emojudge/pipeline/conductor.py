@@ -69,6 +69,7 @@ class Conductor:
         """Work through all prompts; what could not be judged before is tried again."""
         self._all = True
         self._judged_in_vain.clear()
+        self._judging.try_again()
         for prompt in self._study.discovery.prompts:
             self._prepare(prompt, BACKGROUND)
 

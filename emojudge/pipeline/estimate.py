@@ -29,6 +29,18 @@ class Estimate:
     seconds: float
     rough: bool
     disk: int
+    judges: int = 0
+    judged: int = 0
+    examined: bool = False
+
+    @property
+    def _reading(self) -> str:
+        """What judges of the ensemble will read, beside what is measured."""
+        if not self.judges:
+            return "measuring, "
+        exam = " and the 1,200 texts of an exam" if self.examined else ""
+        judges = counted(self.judges, "judge")
+        return f"measuring, {judges} reading {self.judged:,} replies{exam} each, "
 
     def __str__(self) -> str:
         if not self.cells:
@@ -42,7 +54,7 @@ class Estimate:
         return (
             f"ai-judge: {counted(self.cells, 'response')} to generate, {self.stored} stored; at "
             f"most {self.tokens:,} tokens; {time_needed}; disk at most {human_bytes(self.disk)}; "
-            "then judging, and timing each model"
+            f"then {self._reading}and timing each model"
         )
 
 
@@ -93,4 +105,7 @@ def estimate_generation(study: Study) -> Estimate:
         seconds=seconds,
         rough=rough,
         disk=missing * (longest * _BYTES_PER_TOKEN + _RECORD_BYTES),
+        judges=len(study.ensemble.emotional_judge.members),
+        judged=missing + stored,
+        examined=study.ensemble.sits_exams,
     )

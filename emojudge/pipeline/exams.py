@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from emojudge import clock
@@ -20,6 +21,7 @@ from emojudge.pipeline.responses import Responses
 from emojudge.pipeline.stored_ensemble import control_key
 from emojudge.pipeline.study import Study
 from emojudge.store.tables import EXAMS, JUDGEMENTS
+from emojudge.text import human_seconds
 
 _LOG = logging.getLogger(__name__)
 _EXAM = "exam/"
@@ -101,8 +103,14 @@ class Exams:
     ) -> None:
         study = self._study
 
+        began = time.monotonic()
+
         def told(done: int, total: int) -> None:
-            study.state.say(f"exam of {member.title}: {done} of {total} prompts", running=True)
+            said = f"exam of {member.title}: {done} of {total} prompts"
+            if 0 < done < total:
+                left = (time.monotonic() - began) * (total - done) / done
+                said += f", {human_seconds(left)} left"
+            study.state.say(said, running=True)
 
         async def read(
             readings: Sequence[Reading], qualities: tuple[Quality, ...]

@@ -114,6 +114,11 @@ class JudgeModels:
             )
         return NoAnswer("the question is longer than the endpoint's context, however cut")
 
+    def try_again(self) -> None:
+        """Ask endpoints again that were given up: somebody has started the phase anew."""
+        for one in self._endpoints.values():
+            one.try_again()
+
     async def close(self) -> None:
         """Close connections; local models are the executor's."""
         await asyncio.gather(*(one.close() for one in self._endpoints.values()))

@@ -33,6 +33,7 @@ class Judging:
     ) -> None:
         self._study = study
         self._text_models = text_models
+        self._judge_models = judge_models
         self.tools = JudgeTools(
             embed=text_models.embed,
             emotions=text_models.emotions,
@@ -41,6 +42,10 @@ class Judging:
             situation=self._situation,
             unanswered=self._unanswered,
         )
+
+    def try_again(self) -> None:
+        """Ask again what gave no answer before."""
+        self._judge_models.try_again()
 
     def _situation(self, prompt_id: str) -> tuple[Message, ...]:
         prompts = self._study.discovery.prompts

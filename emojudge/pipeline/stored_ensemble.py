@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -224,9 +225,11 @@ class StoredEnsemble:
 
     # Votes
 
-    def ballots(self, group: PromptResponses) -> list[WantedVote]:
-        """The votes wanted on one prompt: one sample, each candidate against those near it."""
-        judges = [one for one in self.judging if one.votes]
+    def ballots(
+        self, group: PromptResponses, members: Sequence[EnsembleMember]
+    ) -> list[WantedVote]:
+        """These judges' votes on one prompt: one sample, each candidate against those near it."""
+        judges = [one for one in members if one.votes]
         if not judges:
             return []
         study = self._study

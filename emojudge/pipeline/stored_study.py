@@ -341,7 +341,9 @@ class StoredStudy:
             again: list[Judgement] = []
             repeated = {one.id for one in group.again}
             missing: list[str] = []
-            for judge in self.judges:
+            # Also of judges that are not asked any more: what they once said can be seen.
+            members = self.ensemble.emotional_judge.members
+            for judge in (*self.model_judge.judges, *self._metrics, *members):
                 ids = judge.ids(group)
                 for judgement_id in ids:
                     one = self.store.get(JUDGEMENTS, judgement_id)
@@ -350,7 +352,7 @@ class StoredStudy:
                     else:
                         (again if one.response_id in repeated else own).append(one)
             votes = []
-            for ballot in self.ensemble.ballots(group):
+            for ballot in self.ensemble.ballots(group, members):
                 vote = self.store.get(VOTES, ballot.id)
                 if vote is None:
                     missing.append(ballot.id)

@@ -30,8 +30,9 @@ class Voting:
         """The votes that are wanted of these prompts and not stored, by judge."""
         study = self._study
         found: dict[EnsembleMember, list[WantedVote]] = defaultdict(list)
+        judging = study.ensemble.judging
         for prompt in prompts:
-            for one in study.ensemble.ballots(study.group(prompt)):
+            for one in study.ensemble.ballots(study.group(prompt), judging):
                 if study.store.get(VOTES, one.id) is None:
                     found[one.judge].append(one)
         return found
