@@ -357,6 +357,8 @@ def judges(
 
     found = look_at_judges(load(config), exam=exam, verbose=verbose)
     result(found.as_json(), as_json, found.lines())
+    if exam and not found.all_examined:
+        raise typer.Exit(1)
 
 
 @app.command()

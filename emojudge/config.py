@@ -34,6 +34,13 @@ PERSONA_NAMES = ("empathic", "analytical")
 """The personas that ship; ``judging_config.personas`` adds to them."""
 
 
+_TAKEN_NAMES = (
+    *("longest", "shortest", "random", "constant"),
+    *("ensemble", "preservation", "similarity", "fluency"),
+)
+"""The controls, and the parts of the AI score."""
+
+
 class JudgeConfig(ConfigModel):
     """One judge of the persona ensemble: a local model, one behind an endpoint, or a plug-in."""
 
@@ -67,6 +74,12 @@ class JudgeConfig(ConfigModel):
             raise ValueError(
                 f"judge {self.name!r} needs an http or https url such as http://127.0.0.1:8080/v1"
             )
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise ValueError(f"the url of judge {self.name!r} has a port that cannot be")
         if parts.username or parts.password or parts.query:
             raise ValueError(
                 f"the url of judge {self.name!r} must hold no user name, password or query: name "
@@ -115,6 +128,11 @@ class JudgingConfig(ConfigModel):
     @model_validator(mode="after")
     def _judges(self) -> Self:
         names = [one.name for one in self.judges]
+        taken = next((name for name in names if name in _TAKEN_NAMES), None)
+        if taken is not None:
+            raise ValueError(
+                f"{taken!r} names something else in the results; call the judge otherwise"
+            )
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"two judges are called {twice!r}; names must differ")

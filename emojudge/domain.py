@@ -228,7 +228,8 @@ class Vote(Frozen):
 
     ``left_first`` is the probability that ``left`` is the better one when it is read first,
     ``right_first`` when it is read second; ``mass`` is the smaller of the two probabilities that
-    the judge chose any of them at all. ``id`` covers everything that decided them.
+    the judge chose any of them at all. Of equal texts nobody was ``asked``: they are a tie.
+    ``id`` covers everything that decided them.
     """
 
     id: str
@@ -241,6 +242,7 @@ class Vote(Frozen):
     left_first: float = Field(ge=0, le=1)
     right_first: float = Field(ge=0, le=1)
     mass: float
+    asked: bool = True
 
 
 class Unanswered(Frozen):

@@ -5,6 +5,7 @@ Prompts are what a study samples from a population, so they are what the jackkni
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ Ints = npt.NDArray[np.int64]
 ALPHA = 0.05
 MIN_CLUSTERS = 3
 """Fewer prompts give no interval."""
+
+_NO_SPREAD = 1e-12
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,26 @@ def ratio(top: Floats, bottom: Floats, prompt: Ints, count: int) -> Estimate | N
     if (rest <= 0).any():
         return Estimate(value, None, count)
     return from_left_out(value, (float(top.sum()) - tops[used]) / rest, count)
+
+
+def correlation(both: Floats, first: Floats, second: Floats, prompt: Ints) -> Estimate | None:
+    """Σ xy / √(Σ x² Σ y²) of centred values, from products by unit, prompts left out in turn.
+
+    None where one of them does not vary.
+    """
+    if not len(prompt):
+        return None
+    sums = [np.bincount(prompt, one) for one in (both, first, second)]
+    xy, xx, yy = (float(one.sum()) for one in sums)
+    if xx <= _NO_SPREAD or yy <= _NO_SPREAD:
+        return None
+    value = xy / math.sqrt(xx * yy)
+    used = np.bincount(prompt) > 0
+    rest = [whole - one[used] for whole, one in zip((xy, xx, yy), sums, strict=True)]
+    if (rest[1] <= _NO_SPREAD).any() or (rest[2] <= _NO_SPREAD).any():
+        return Estimate(value, None, len(prompt))
+    found = from_left_out(value, rest[0] / np.sqrt(rest[1] * rest[2]), len(prompt))
+    if found.interval is None:
+        return found
+    low, high = found.interval
+    return Estimate(value, (max(-1.0, low), min(1.0, high)), found.count)

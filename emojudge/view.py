@@ -73,7 +73,7 @@ class Standing(Enum):
     PARTIAL = "counts in part"
     FAILED = "failed its exam"
     NOT_EXAMINED = "not examined"
-    LATE = "came after people had rated"
+    LATE = "came, or was examined, after people had rated"
     OFF = "has weight 0 in the config"
 
 
@@ -83,7 +83,8 @@ class JudgeStanding:
 
     ``weight`` is the one that counts, 0 where it does not; ``configured`` the config's,
     ``weight_before`` what that was when people began to rate, None if nobody has. ``qualities``
-    are those that count, ``judges_itself`` names candidates that run on the judge's own model.
+    are those that count. ``unexamined`` says why it could not sit its exam. ``judges_itself`` names
+    candidates that run on the judge's own model.
     """
 
     title: str
@@ -96,6 +97,7 @@ class JudgeStanding:
     standing: Standing
     exam: Exam | None
     qualities: tuple[Quality, ...]
+    unexamined: str
     weight_before: float | None
     judges_itself: tuple[str, ...]
 
@@ -113,8 +115,9 @@ class StudyView:
     scores about 0..1 (the baseline against itself is 1), ``part_scores`` holds those of each part
     of ``ai_scoring``. ``judges`` are those of the ensemble, ``judge_scores`` their scores over all
     four criteria by title and response id, ``votes`` and ``unanswered`` what else they said or did
-    not; ``control_exams`` are by control. ``again`` are the baseline's responses with the same
-    seeds at another batch width, judged in ``again_judgements``; ``technical`` is by sha256.
+    not; ``control_exams`` are by control, ``judges_gone`` were taken out after people had begun to
+    rate. ``again`` are the baseline's responses with the same seeds at another batch width, judged
+    in ``again_judgements``; ``technical`` is by sha256.
     ``left_out_items`` were rated on responses that other settings made. ``core`` is None where
     nobody looked. ``memo`` keeps what rooms computed from this view, by their names,
     ``judged_memo`` what follows from its
@@ -137,6 +140,7 @@ class StudyView:
     votes: tuple[Vote, ...] = ()
     unanswered: tuple[Unanswered, ...] = ()
     control_exams: Mapping[str, Exam] = field(default_factory=dict)
+    judges_gone: tuple[str, ...] = ()
     fluency: Fluency = Fluency(0.0, {})
     again: tuple[Response, ...] = ()
     again_judgements: tuple[Judgement, ...] = ()

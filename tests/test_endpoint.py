@@ -19,7 +19,7 @@ from emojudge.domain import Message
 from emojudge.engine import endpoint as module
 from emojudge.engine.endpoint import ContextExceeded, Endpoint, EndpointError
 from emojudge.judges.rubric import DIGITS
-from tests.fakes.stub_endpoint import GONE, SLOW, Reply, completion, refusal, stub_endpoint
+from tests.fakes.stub_endpoint import DRIP, GONE, SLOW, Reply, completion, refusal, stub_endpoint
 
 ASKED = [Message(role="user", content="Score it.")]
 TOP = {"4": math.log(0.6), " 5": math.log(0.2), "3": math.log(0.1), "The": math.log(0.05)}
@@ -128,6 +128,7 @@ async def test_what_may_pass_is_tried_again_and_as_late_as_asked(
         (refusal(500, "\x1b[2Jboom"), "4 attempts"),
         (SLOW, "took too long"),
         (GONE, "4 attempts"),
+        ((200, b"not gzip", {"content_encoding": "gzip"}), "4 attempts"),
     ],
 )
 async def test_a_broken_or_lying_endpoint_gives_no_answer(reply: Reply, words: str) -> None:
@@ -149,6 +150,45 @@ async def test_a_dead_endpoint_is_given_up_after_three_questions() -> None:
     await one.close()
     assert "not asked again" not in said[1]
     assert all("not asked again in this run" in text for text in said[2:])
+
+
+async def test_one_unlucky_question_changes_no_way() -> None:
+    def behave(body: dict[str, Any]) -> Reply:
+        if "bad" in body["messages"][-1]["content"]:
+            return refusal(400, "this content is not allowed")
+        return completion("4", TOP)
+
+    with stub_endpoint(behave) as stub:
+        one = endpoint(stub.url)
+        with pytest.raises(EndpointError, match="not allowed"):
+            await one.choose([Message(role="user", content="bad")], DIGITS)
+        row, single = await one.choose(ASKED, DIGITS)
+        assert not single
+        with pytest.raises(EndpointError, match="not allowed"):
+            await one.choose([Message(role="user", content="bad")], DIGITS)
+        assert await choose(one) == (row, False)
+
+
+async def test_an_endpoint_that_cuts_in_silence_is_noticed() -> None:
+    long = [Message(role="user", content="and then it rained " * 500)]
+    reply = completion("4", TOP, usage={"prompt_tokens": 100})
+    with stub_endpoint(lambda body: reply) as stub:
+        one = endpoint(stub.url)
+        with pytest.raises(ContextExceeded, match="read 100 tokens"):
+            await one.choose(long, DIGITS)
+        await choose(one)
+
+
+async def test_an_endpoint_that_drips_is_too_slow() -> None:
+    with stub_endpoint(lambda body: DRIP) as stub, pytest.raises(EndpointError, match="too long"):
+        await choose(endpoint(stub.url, timeout=0.3))
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}é", f"{KEY}\x00"])
+def test_a_key_that_no_header_can_carry_is_refused_unseen(key: str) -> None:
+    with pytest.raises(EndpointError, match="no header can carry") as caught:
+        endpoint("http://127.0.0.1:1/v1", key=key)
+    assert KEY not in str(caught.value)
 
 
 async def test_too_long_is_told_apart_from_other_failures() -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from emojudge.config import JudgeConfig
 from emojudge.config_file import load_config
-from emojudge.domain import Criterion, Judgement, Quality
+from emojudge.domain import Judgement, Quality, Vote
 from emojudge.errors import ConfigError, UsageError
 from emojudge.judges.emotional_judge import consensus_of, ensemble_scores
 from emojudge.judges.judge_figures import ensemble_figures
 from emojudge.judges.questions import level, score_figures
 from emojudge.judges.rubric import COUNTED, PERSONAS
+from emojudge.judges.vote_sections import outcome
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.judges_found import judges_found
 from emojudge.pipeline.rating import RaterSession
@@ -42,7 +43,9 @@ def mind(folder: Path, name: str) -> str:
 
 
 def judge(folder: Path, name: str, **changes: Any) -> dict[str, Any]:
-    return {"name": name, "model": mind(folder, name), "persona": "empathic", **changes}
+    """``the-longest`` is a judge that thinks like the control of that name."""
+    model = mind(folder, name.removeprefix("the-"))
+    return {"name": name, "model": model, "persona": "empathic", **changes}
 
 
 def topics(count: int) -> list[dict[str, Any]]:
@@ -126,13 +129,13 @@ async def small(folder: Path, *judges: dict[str, Any], **changes: Any) -> Study:
 
 
 async def test_a_small_study_examines_nobody_and_shows_what_they_say(tmp_path: Path) -> None:
-    study = await small(tmp_path, judge(tmp_path, "longest"), judge(tmp_path, "first"))
+    study = await small(tmp_path, judge(tmp_path, "the-longest"), judge(tmp_path, "first"))
     await ai_judge(study)
     view = study.view()
     assert {one.standing for one in view.judges} == {Standing.NOT_EXAMINED}
     assert view.part_scores["ensemble"] == {}
     figures = ensemble_figures(view)
-    longest = figures.judges["longest"]
+    longest = figures.judges["the-longest"]
     assert longest.length is not None
     assert longest.length.value > 0.9
     assert (longest.answered, longest.valid) == (len(view.responses), len(view.responses))
@@ -144,7 +147,7 @@ async def test_a_small_study_examines_nobody_and_shows_what_they_say(tmp_path: P
     # Every pair with the baseline and next in size, on each prompt.
     assert first.votes == 3 * 3
     assert figures.controls["longest"].length is not None
-    assert set(figures.consensus.judges) == {"longest", "first"}
+    assert set(figures.consensus.judges) == {"the-longest", "first"}
 
 
 async def test_the_exam_of_a_small_study_is_on_the_bundled_prompts(tmp_path: Path) -> None:
@@ -161,12 +164,12 @@ async def test_the_exam_of_a_small_study_is_on_the_bundled_prompts(tmp_path: Pat
 
 
 async def test_a_new_judge_and_a_new_candidate_cost_only_what_is_new(tmp_path: Path) -> None:
-    study = await small(tmp_path, judge(tmp_path, "longest"))
+    study = await small(tmp_path, judge(tmp_path, "the-longest"))
     await ai_judge(study)
     responses = len(study.view().responses)
     votes = len(study.store.all(VOTES))
     assert votes == 9
-    more = await small(tmp_path, judge(tmp_path, "longest"), judge(tmp_path, "shortest"))
+    more = await small(tmp_path, judge(tmp_path, "the-longest"), judge(tmp_path, "the-shortest"))
     assert await ai_judge(more) == responses
     assert len(more.store.all(VOTES)) == 2 * votes
     language_model(Q4_0, fill=77).write(tmp_path / "models" / "tiny-new" / "tiny-new.gguf")
@@ -188,22 +191,21 @@ async def test_add_judge_and_who_comes_after_ratings_does_not_count(tmp_path: Pa
     session.submit()
     session.close()
     later = Study(study.loaded)
-    added = later.ensemble.emotional_judge.add_judge(
-        "new", {"model": mind(tmp_path, "right-95-4"), "persona": "analytical"}
-    )
-    assert added.persona == "analytical"
+    later.add_judge("new", {"model": mind(tmp_path, "right-95-4"), "persona": "analytical"})
+    assert standing(later, "new").persona == "analytical"
     with pytest.raises(UsageError, match="already"):
-        later.ensemble.emotional_judge.add_judge("new", JudgeConfig(name="x", model="y"))
+        later.add_judge("new", JudgeConfig(name="x", model="y"))
     run = HeadlessRun(later, SCRIPTED)
     await run.sit_exams()
     later.close()
     assert standing(later, "new").standing is Standing.LATE
     assert standing(later, "new").weight == 0
+    # The exam of a small study is somebody's choice, and that came after ratings.
     early = standing(later, "right-95-3")
-    assert early.standing is Standing.COUNTS
+    assert (early.standing, early.weight) == (Standing.LATE, 0.0)
     assert early.weight_before == 1.0
     said = "\n".join(judges_found(later).lines())
-    assert "new came after people had rated" in said
+    assert "new came, or sat the exam, after people had rated" in said
 
 
 async def test_a_judge_of_itself_is_allowed_and_named(
@@ -217,6 +219,73 @@ async def test_a_judge_of_itself_is_allowed_and_named(
     assert ensemble_figures(study.view()).judges["self"].answered > 0
 
 
+async def test_a_judge_that_passed_before_people_rated_goes_on_counting(examined: Study) -> None:
+    session = RaterSession(Study(examined.loaded), "ana")
+    item = session.next_item()
+    assert item is not None
+    for _ in range(4 * len(item.panes)):
+        session.score(3)
+    session.submit()
+    session.close()
+    folder = examined.loaded.file.parent
+    config = json.loads(examined.loaded.file.read_text())
+    judges = config["judging_config"]["judges"]
+    judges[0]["weight"] = 3
+    del judges[2]
+    examined.loaded.file.write_text(json.dumps(config))
+    later = Study(load_config(folder))
+    own = standing(later, "right-95-1")
+    assert (own.standing, own.weight, own.weight_before) == (Standing.COUNTS, 3.0, 1.0)
+    said = "\n".join(judges_found(later).lines())
+    assert "right-95-1 1 → 3" in said
+    assert "taken out after people had begun to rate: mumbles" in said
+
+
+async def test_a_prompt_that_the_baseline_never_answers_gives_way_to_another(
+    tmp_path: Path,
+) -> None:
+    prompts = topics(61)
+    study = Study(
+        write_study(
+            tmp_path,
+            prompts=prompts,
+            judging_config={"judges": [judge(tmp_path, "random-3")]},
+        )
+    )
+    study.lead()
+    await study.discover()
+    study.close()
+    first = study.ensemble.exam_prompts[0]
+    for one in prompts:
+        if one["id"] == first.id:
+            one["prompt"] = f"{one['prompt']} REFUSE"
+    again = Study(
+        write_study(
+            tmp_path,
+            prompts=prompts,
+            judging_config={"judges": [judge(tmp_path, "random-3")]},
+        )
+    )
+    await ai_judge(again)
+    own = standing(again, "random-3")
+    assert own.exam is not None
+    assert all(one.prompts == 60 for one in own.exam.counts)
+
+
+async def test_an_exam_that_nobody_answers_is_not_sat_and_says_why(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+    study = await small(tmp_path, {"name": "far", "model": "m", "url": url})
+    await HeadlessRun(study, SCRIPTED).sit_exams()
+    study.close()
+    found = judges_found(study)
+    assert not found.all_examined
+    own = found.as_json()["judges"][0]
+    assert (own["standing"], own["damages"]) == ("not examined", {})
+    assert "does not answer" in own["unexamined_because"]
+    assert "far could not sit its exam" in "\n".join(found.lines())
+
+
 # Endpoints
 
 
@@ -224,10 +293,10 @@ async def test_a_dead_endpoint_marks_its_items_and_the_run_goes_on(tmp_path: Pat
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
     remote = {"name": "far", "model": "m", "url": url, "persona": "analytical"}
-    study = await small(tmp_path, remote, judge(tmp_path, "longest"))
+    study = await small(tmp_path, remote, judge(tmp_path, "the-longest"))
     await ai_judge(study)
     view = study.view()
-    assert len(view.judge_scores["longest"]) == len(view.responses)
+    assert len(view.judge_scores["the-longest"]) == len(view.responses)
     far = ensemble_figures(view).judges["far"]
     assert (far.answered, far.unanswered) == (0, len(view.responses) + 9)
     assert "does not answer" in far.reason
@@ -325,6 +394,19 @@ async def test_a_judge_without_a_file_is_named_before_anything_is_generated(
 # Arithmetic
 
 
+def test_a_vote_that_the_order_decides_is_a_tie() -> None:
+    def vote(first: float, second: float) -> Vote:
+        return Vote(
+            id="v", judge="j", prompt_id="p", sample=0, left="a", right="b",
+            responses=("r", "s"), left_first=first, right_first=second, mass=1,
+        )  # fmt: skip
+
+    assert outcome(vote(0.9, 0.6)) == 1
+    assert outcome(vote(0.1, 0.4)) == 0
+    assert outcome(vote(0.9, 0.4)) == 0.5
+    assert outcome(vote(0.5, 0.9)) == 0.5
+
+
 def of(title: str, weight: float, *qualities: Quality) -> JudgeStanding:
     return JudgeStanding(
         title=title,
@@ -337,6 +419,7 @@ def of(title: str, weight: float, *qualities: Quality) -> JudgeStanding:
         standing=Standing.COUNTS,
         exam=None,
         qualities=qualities or COUNTED,
+        unexamined="",
         weight_before=None,
         judges_itself=(),
     )
@@ -352,10 +435,7 @@ def said(title: str, response: str, *scores: float, mass: float = 1.0) -> Judgem
     )  # fmt: skip
 
 
-WEIGHTS = {
-    Quality(one.value): weight
-    for one, weight in zip(Criterion, (0.25, 0.3, 0.25, 0.2), strict=True)
-}
+WEIGHTS = dict(zip(COUNTED, (0.25, 0.3, 0.25, 0.2), strict=True))
 
 
 def test_the_ensembles_score_by_hand() -> None:

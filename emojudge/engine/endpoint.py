@@ -32,6 +32,8 @@ _GIVEN_UP_AFTER = 3
 _SHOWN = 160
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
 _TOLERANCE = 1e-3
+_MOST_CHARACTERS_PER_TOKEN = 10
+"""No text that judges are asked about has tokens this long on average."""
 
 
 class EndpointError(EngineError):
@@ -71,7 +73,7 @@ class _TopToken(BaseModel):
 class _TokenLogprobs(BaseModel):
     token: str
     logprob: float
-    top_logprobs: list[_TopToken] = []
+    top_logprobs: list[_TopToken] | None = None
 
 
 class _Logprobs(BaseModel):
@@ -87,8 +89,13 @@ class _Choice(BaseModel):
     logprobs: _Logprobs | None = None
 
 
+class _Usage(BaseModel):
+    prompt_tokens: int | None = None
+
+
 class _Completion(BaseModel):
     choices: list[_Choice]
+    usage: _Usage | None = None
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
@@ -113,7 +120,15 @@ class Endpoint:
         at_once: int = 4,
         client: httpx2.AsyncClient | None = None,
     ) -> None:
-        """``url`` ends with ``/v1``; ``client`` may be one that waits for nobody, in tests."""
+        """``url`` ends with ``/v1``; ``client`` may be one that waits for nobody, in tests.
+
+        Raises EndpointError for a key that cannot go into a header, without repeating it.
+        """
+        if key and not (key.isascii() and key.isprintable()):
+            raise EndpointError(
+                f"The key for {model} has characters that no header can carry. Look at the "
+                "environment variable that holds it."
+            )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = client or httpx2.AsyncClient(
             timeout=httpx2.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds)),
@@ -123,15 +138,16 @@ class Endpoint:
         self._key = key
         self._url = f"{url.rstrip('/')}/chat/completions"
         self._model = model
+        self._timeout = timeout_seconds
         self._turns = asyncio.Semaphore(at_once)
-        self._ways = list(_Way)
+        self._way: _Way | None = None
         self._failures = 0
         self._given_up: str | None = None
 
     @property
     def way(self) -> str:
-        """How it is asked for choices now."""
-        return self._ways[0].value
+        """How it is asked for choices, as far as that is known."""
+        return self._way.value if self._way is not None else "not known yet"
 
     def try_again(self) -> None:
         """Forget that it was given up."""
@@ -166,17 +182,19 @@ class Endpoint:
     async def _choose(
         self, messages: Sequence[Message], options: Sequence[str]
     ) -> tuple[tuple[float, ...], bool]:
-        while True:
-            way = self._ways[0]
+        refusal: _Refused | None = None
+        # Once a way has worked it is kept: another would give a judge figures of another kind.
+        for way in _Way if self._way is None else (self._way,):
             try:
                 completion = await self._ask(_request(self._model, messages, options, way))
-                return _read(completion, options, way)
+                found = _read(completion, options, way)
             except _Refused as refused:
-                # Another question of the same time may have found this out already.
-                if way is _Way.PLAIN:
-                    raise EndpointError(f"{self._model}: {refused}") from refused
-                if self._ways[0] is way:
-                    self._ways.pop(0)
+                refusal = refused
+                continue
+            _refuse_cut(completion, messages)
+            self._way = self._way or way
+            return found
+        raise EndpointError(f"{self._model}: {refusal}")
 
     async def _ask(self, request: dict[str, Any]) -> _Completion:
         """One request, tried again while failures may pass. Raises EndpointError or _Refused."""
@@ -198,14 +216,21 @@ class Endpoint:
 
     async def _once(self, request: dict[str, Any]) -> _Completion:
         try:
-            async with self._client.stream(
-                "POST", self._url, json=request, headers=self._headers
-            ) as response:
+            # The client's own limits are for each read, and somebody may drip for ever.
+            async with (
+                asyncio.timeout(self._timeout),
+                self._client.stream(
+                    "POST", self._url, json=request, headers=self._headers
+                ) as response,
+            ):
                 body = await _bounded(response)
-        except httpx2.TimeoutException as problem:
+        except (TimeoutError, httpx2.TimeoutException) as problem:
             raise _Passing(f"it took too long ({type(problem).__name__})") from problem
-        except httpx2.TransportError as problem:
-            raise _Passing(f"{type(problem).__name__}: {problem}") from problem
+        except httpx2.RequestError as problem:
+            said = self._shown(f"{type(problem).__name__}: {problem}")
+            raise _Passing(said) from problem
+        except httpx2.InvalidURL as problem:
+            raise EndpointError(f"{self._url} is no address: {problem}.") from problem
         status = response.status_code
         if status == 200:
             try:
@@ -230,9 +255,9 @@ class Endpoint:
             )
         raise _Refused(said)
 
-    def _shown(self, body: bytes) -> str:
-        """The beginning of an answer, without a key that it may repeat."""
-        text = body.decode("utf-8", "replace")
+    def _shown(self, said: bytes | str) -> str:
+        """The beginning of what was said, without a key that it may repeat."""
+        text = said if isinstance(said, str) else said.decode("utf-8", "replace")
         if self._key:
             text = text.replace(self._key, "…")
         return visible_line(text[:_SHOWN].strip())
@@ -318,13 +343,21 @@ def _read(
         try:
             parsed = json.loads(text)
             said = str(parsed["answer"]).strip()
-        except (ValueError, TypeError, KeyError) as problem:
+        except (ValueError, TypeError, KeyError, RecursionError) as problem:
             # It took the schema and did not keep to it, so it does not know schemas.
             raise _Refused("it does not keep to a schema") from problem
     if said not in options:
         # It chose none of them, which is an answer: no probability on any.
         return (0.0,) * len(options), True
     return tuple(float(one == said) for one in options), True
+
+
+def _refuse_cut(completion: _Completion, messages: Sequence[Message]) -> None:
+    """Some servers cut what is too long and say nothing; then they have read too few tokens."""
+    read = completion.usage.prompt_tokens if completion.usage is not None else None
+    asked = sum(len(one.content) for one in messages)
+    if read and read < asked / _MOST_CHARACTERS_PER_TOKEN:
+        raise ContextExceeded(f"The endpoint read {read} tokens of {asked} characters.")
 
 
 def _probabilities(first: _TokenLogprobs, options: Sequence[str]) -> tuple[float, ...]:

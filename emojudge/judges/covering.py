@@ -9,25 +9,28 @@ many characters of an off-topic sentence, and costs what those cost; digits are 
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
+from itertools import groupby
 
 from emojudge.domain import Quality
 from emojudge.judges.off_topic import stand_in
 
 _TITLES = "|".join(re.escape(quality.heading) for quality in Quality)
 _TALKS_OF_SCORES = re.compile(
-    r"\b(?:rat(?:e[sd]?|ings?)|scor(?:e[sd]?|ing)|rubrics?|criteri(?:on|a))\b"
+    r"\b(?:rate[sd]? (?:this|that|it|me|my|the|our|every|all)\b|ratings?\b|rubrics?\b)"
+    r"|\b(?:scor(?:e[sd]?|ing)|criteri(?:on|a))\b"
     r"|\b(?:full|top|highest) marks?\b"
     r"|\b(?:one|two|three|four|five|ten|\d+)(?: stars?| marks?| points?|/\d+| out of )"
-    rf"|^\W*(?:{_TITLES})\W*(?:[:=]|is\b)"
-    r"|<\|[^>]*\|>|\[/?INST\]|</?s>|<</?SYS>>|<(?:start|end)_of_turn>"
-    r"|\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instructions?|rules?|above|previous|prompt)\b"
+    r"|\b(?:give|gets?|deserves?|earns?)\b.{0,24}\ban? (?:one|two|three|four|five|ten|\d+)\b"
+    rf"|^\W*(?:{_TITLES})\W*(?:[:=–—-]|is\b)"
+    r"|<\s?\|[^>]*\|\s?>|\[/?INST\]|</?s>|<</?SYS>>|<(?:start|end)_of_turn>"
+    r"|\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instructions?|above|previous|prompt)\b"
     r"|^\W*(?:assistant|system|user|person|companion)\W*$"
     r"|\bthat was the reply\b|\bwhat was said:",
     re.IGNORECASE | re.DOTALL,
 )
 _PIECES = re.compile(r"(\s*\n\s*|(?<=[.!?…])\s+)")
-_DIGITS = re.compile(r"\d+")
 _DIGIT_MARK = "#"
 
 
@@ -45,7 +48,7 @@ def as_read(reply: str) -> AsRead:
     kept: list[str] = []
     covered = length = 0
     for sentence, gap in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
-        if _TALKS_OF_SCORES.search(sentence):
+        if _talks_of_scores(sentence):
             # What follows each other is covered as one, so that its lines do not stand out either.
             length += len(sentence) + len(gap)
             covered += 1
@@ -56,7 +59,19 @@ def as_read(reply: str) -> AsRead:
         kept += [sentence, gap]
     if length:
         kept.append(_cover(kept, length).rstrip())
-    return AsRead(_DIGITS.sub(_DIGIT_MARK, "".join(kept)), covered)
+    return AsRead(_without_digits("".join(kept)), covered)
+
+
+def _without_digits(text: str) -> str:
+    """Each number one mark, whatever it is written in: 5, ５, ⑤, ⁵, Ⅴ."""
+    runs = groupby(text, lambda character: unicodedata.category(character)[0] == "N")
+    return "".join(_DIGIT_MARK if number else "".join(run) for number, run in runs)
+
+
+def _talks_of_scores(sentence: str) -> bool:
+    """Full-width and other look-alikes are read as the letters that they stand for."""
+    plain = unicodedata.normalize("NFKC", sentence).replace("▁", "_")
+    return _TALKS_OF_SCORES.search(plain) is not None
 
 
 def _cover(before: list[str], length: int) -> str:

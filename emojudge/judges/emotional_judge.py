@@ -74,19 +74,30 @@ def standing_of_judge(
     exam: Exam | None,
     roster: JudgeRoster | None,
     *,
-    rated: bool,
+    first_rating: str | None = None,
+    unexamined: str = "",
     candidates: Sequence[Candidate] = (),
 ) -> JudgeStanding:
     """What a judge counts for, from its exam and from when it came.
 
-    ``rated`` says that somebody has rated something: then only the ``roster``'s judges count.
+    After the ``first_rating`` only the ``roster``'s judges count, and not for an exam that somebody
+    then chose to let them sit: that of a small study, on the bundled prompts. ``unexamined`` says
+    why an exam could not be sat.
     """
-    before = {one.key: one.weight for one in roster.entries} if roster is not None else {}
+    entries = roster.entries if roster is not None else ()
+    before = {one.key: one.weight for one in entries if one.name == member.title}
+    rated = first_rating is not None
+    chosen_late = (
+        exam is not None
+        and exam.bundled
+        and first_rating is not None
+        and exam.created > first_rating
+    )
     grade = grade_of(exam)
     qualities = qualities_passed(exam)
     if grade is Grade.FAILED:
         standing = Standing.FAILED
-    elif rated and member.key not in before:
+    elif chosen_late or (rated and member.key not in before):
         standing = Standing.LATE
     elif grade is Grade.NOT_EXAMINED:
         standing = Standing.NOT_EXAMINED
@@ -106,6 +117,7 @@ def standing_of_judge(
         standing=standing,
         exam=exam,
         qualities=qualities,
+        unexamined=unexamined if exam is None else "",
         weight_before=before.get(member.key) if rated else None,
         judges_itself=tuple(one.name for one in candidates if one.sha256 == member.model_sha256),
     )
@@ -120,7 +132,7 @@ def scores_of_judge(
 
     Without a valid score on each of them a response has none.
     """
-    own = {one: weights[one] for one in qualities}
+    own = {one: weights[one] for one in qualities if weights[one] > 0}
     scores = {}
     for one in judgements:
         score = level(one.figures, own)
@@ -139,7 +151,11 @@ def ensemble_scores(
     A response that one of them has not scored has none, so that no judge's level is mixed with the
     absence of another's.
     """
-    counting = [one for one in standings if one.weight > 0]
+    counting = [
+        one
+        for one in standings
+        if one.weight > 0 and any(weights[quality] > 0 for quality in one.qualities)
+    ]
     if not counting:
         return {}
     scores = [

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emojudge.columns import aligned
 from emojudge.domain import Exam
 from emojudge.judges.damage import EXAM_PROMPTS, Damage
 from emojudge.judges.exam import PASS_ABOVE, DamageResult, results_of
-from emojudge.judges.rubric import COUNTED
 from emojudge.judges.section_parts import listed
+from emojudge.text import visible_line
 from emojudge.view import JudgeStanding, Standing, StudyView
 
 _PASSED, _NOT_PASSED = "✓", "✗"
@@ -44,6 +43,7 @@ def standing_data(judge: JudgeStanding) -> dict[str, Any]:
         "exam_on": None if exam is None else "bundled prompts" if exam.bundled else "study",
         "exam_sat": None if exam is None else exam.created,
         "valid_share": None if exam is None else exam.valid,
+        "unexamined_because": judge.unexamined or None,
         "judges_itself": list(judge.judges_itself),
         "damages": damages_data(exam),
     }
@@ -92,15 +92,14 @@ def table_lines(view: StudyView) -> list[str]:
         [name, "control", *exam_cells(exam), "0", "never counts"]
         for name, exam in view.control_exams.items()
     ]
-    return [*aligned(rows), *exam_sentences(view.judges, view.control_exams, len(view.prompts))]
+    return [*aligned(rows), *exam_sentences(view)]
 
 
-def exam_sentences(
-    judges: Sequence[JudgeStanding], controls: Mapping[str, Exam], prompts: int
-) -> list[str]:
-    """What the exam is and what came out, in sentences."""
+def exam_sentences(view: StudyView) -> list[str]:
+    """What the exam is and what came out, in sentences; none without judges that were examined."""
+    judges, prompts = view.judges, len(view.prompts)
     said = []
-    if any(one.exam is not None for one in judges) or controls:
+    if any(one.exam is not None for one in judges):
         said.append(
             "exam: prompts on which the mean of the baseline's genuine replies is above that of "
             f"the damaged ones; ✓ is surely more than {PASS_ABOVE:.0%} (44 of {EXAM_PROMPTS})"
@@ -114,7 +113,12 @@ def exam_sentences(
             f"{names} {verb} not tell a reply from one to somebody else, so {it} not asked about "
             "candidates and weight 0; a larger model may pass"
         )
-    new = [one for one in judges if one.standing is Standing.NOT_EXAMINED]
+    said += [
+        f"{one.title} could not sit its exam: {visible_line(one.unexamined)}"
+        for one in judges
+        if one.unexamined
+    ]
+    new = [one for one in judges if one.standing is Standing.NOT_EXAMINED and not one.unexamined]
     if new and prompts < EXAM_PROMPTS:
         said.append(
             f"{listed(one.title for one in new)} not examined, so weight 0: {prompts} prompts are "
@@ -129,15 +133,15 @@ def exam_sentences(
     late = [one for one in judges if one.standing is Standing.LATE]
     if late:
         said.append(
-            f"{listed(one.title for one in late)} came after people had rated, so weight 0 in this "
-            "study: who judges is decided before anybody's ratings are known"
+            f"{listed(one.title for one in late)} came, or sat the exam, after people had rated, "
+            "so weight 0 in this study: who judges is decided before anybody's ratings are known"
         )
-    changed = [
-        one for one in judges if one.weight_before not in (None, one.configured) and one.weight > 0
-    ]
+    changed = [one for one in judges if one.weight_before not in (None, one.configured)]
     if changed:
         each = (f"{one.title} {one.weight_before:g} → {one.configured:g}" for one in changed)
         said.append(f"weights changed since people began to rate: {', '.join(each)}")
+    if view.judges_gone:
+        said.append(f"taken out after people had begun to rate: {', '.join(view.judges_gone)}")
     for one in judges:
         if one.judges_itself:
             said.append(
@@ -150,7 +154,7 @@ def exam_sentences(
             f"all judges are one model, {models[0]}: their personas are not independent of each "
             "other; different model families are"
         )
-    if len(COUNTED) and not judges:
+    if not judges:
         said.append(
             "no judges are configured (judging_config.judges), so the AI score is fidelity alone"
         )

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emojudge.domain import DamageCount, Judgement, Quality, Vote
-from emojudge.estimates import Estimate, Floats, Ints, from_left_out, ratio
+from emojudge.domain import Criterion, DamageCount, Judgement, Quality, Vote
+from emojudge.estimates import Estimate, Floats, Ints, correlation, ratio
 from emojudge.judges.controls import control_scores
-from emojudge.judges.emotional_judge import Consensus, consensus_of
+from emojudge.judges.emotional_judge import Consensus, consensus_of, scores_of_judge
 from emojudge.judges.questions import COVERED, LEAST_MASS, LEFT_OUT, SILENT, SINGLE, mass_of, valid
 from emojudge.judges.rubric import COUNTED
 from emojudge.text import without_thinking
@@ -24,8 +24,6 @@ from emojudge.view import JudgeStanding, StudyView, mean_over_prompts
 
 FLAT_SPREAD = 0.02
 """A judge whose scores within a prompt spread less than this says the same of everything."""
-
-_LEAST_SPREAD = 1e-12
 
 
 @dataclass(frozen=True)
@@ -91,28 +89,13 @@ def _centred(values: Floats, prompt: Ints) -> Floats:
     return centred
 
 
-def correlation(one: Floats, other: Floats, prompt: Ints) -> Estimate | None:
+def centred_correlation(one: Floats, other: Floats, prompt: Ints) -> Estimate | None:
     """Of values centred within prompts; None where one of them does not vary. NaN: not there."""
     known = ~np.isnan(one) & ~np.isnan(other)
     if known.sum() < 2:
         return None
-    prompt = prompt[known]
-    a, b = _centred(one[known], prompt), _centred(other[known], prompt)
-    size = int(prompt.max()) + 1
-    both, first, second = (np.bincount(prompt, each, size) for each in (a * b, a * a, b * b))
-    if first.sum() <= _LEAST_SPREAD or second.sum() <= _LEAST_SPREAD:
-        return None
-    value = float(both.sum() / math.sqrt(first.sum() * second.sum()))
-    used = np.flatnonzero(np.bincount(prompt, minlength=size))
-    rest = (first.sum() - first[used]) * (second.sum() - second[used])
-    if (rest <= _LEAST_SPREAD**2).any():
-        return Estimate(value, None, int(known.sum()))
-    left_out = (both.sum() - both[used]) / np.sqrt(rest)
-    found = from_left_out(value, left_out, int(known.sum()))
-    if found.interval is None:
-        return found
-    low, high = found.interval
-    return Estimate(value, (max(-1.0, low), min(1.0, high)), found.count)
+    a, b = (_centred(values[known], prompt[known]) for values in (one, other))
+    return correlation(a * b, a * a, b * b, prompt[known])
 
 
 def _spread(scores: Floats, prompt: Ints) -> float | None:
@@ -140,7 +123,9 @@ def _between(view: StudyView, scores: Mapping[str, float]) -> float | None:
 def _order_bias(
     votes: Sequence[Vote], number: Mapping[str, int]
 ) -> tuple[Estimate | None, float | None]:
-    chosen = [one for one in votes if one.mass >= LEAST_MASS and one.prompt_id in number]
+    chosen = [
+        one for one in votes if one.asked and one.mass >= LEAST_MASS and one.prompt_id in number
+    ]
     if not chosen:
         return None, None
     # Each pair was read in both orders, so what is above one half is the place's doing.
@@ -161,7 +146,8 @@ def _compute(view: StudyView) -> Ensemble:
     number = {one.id: place for place, one in enumerate(view.prompts)}
     texts = {one.id: without_thinking(one.text) for one in view.responses}
     lengths = np.array([math.log(max(1, len(texts[one]))) for one in ids])
-    scores = {title: _aligned(ids, own) for title, own in view.judge_scores.items()}
+    # Who has scored nothing must not stand among the others.
+    scores = {title: _aligned(ids, own) for title, own in view.judge_scores.items() if own}
     judgements: dict[str, list[Judgement]] = defaultdict(list)
     for one in view.judgements:
         judgements[one.judge].append(one)
@@ -206,8 +192,8 @@ def _of_scores(
         unanswered=0,
         reason="",
         spread=_spread(aligned, prompt),
-        length=correlation(aligned, lengths, prompt),
-        others=correlation(aligned, others, prompt) if others is not None else None,
+        length=centred_correlation(aligned, lengths, prompt),
+        others=centred_correlation(aligned, others, prompt) if others is not None else None,
         order_bias=None,
         turned=None,
         votes=0,
@@ -236,6 +222,8 @@ def _of_judge(
     masses = [mass_of(one.figures, quality) for one in asked for quality in COUNTED]
     votes = [one for one in view.votes if one.judge == judge.title]
     bias, turned = _order_bias(votes, number)
+    weights = {one: view.criteria_weights[Criterion(one.value)] for one in COUNTED}
+    counting = scores_of_judge(judgements, weights, judge.qualities or COUNTED)
     bare = _of_scores(view, own, aligned, others, lengths, prompt)
     return JudgeFigures(
         answered=len(judgements),
@@ -248,8 +236,8 @@ def _of_judge(
         others=bare.others,
         order_bias=bias,
         turned=turned,
-        votes=len(votes),
-        between=bare.between,
+        votes=sum(one.asked for one in votes),
+        between=_between(view, counting),
         covered=sum(one.figures.get(COVERED, 0) > 0 for one in judgements),
         cut=sum(one.figures.get(LEFT_OUT, 0) > 0 for one in judgements),
         silent=len(judgements) - len(asked),

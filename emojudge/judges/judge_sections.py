@@ -63,9 +63,7 @@ def judges_section(view: StudyView, with_people: Mapping[str, Estimate | None]) 
     blocks: list[Block] = []
     if view.judges:
         blocks.append(_exam_table(view))
-    blocks += [
-        Sentence(one) for one in exam_sentences(view.judges, view.control_exams, len(view.prompts))
-    ]
+    blocks += [Sentence(one) for one in exam_sentences(view)]
     blocks.append(_figures_table(view, found, with_people))
     blocks.append(
         Sentence(
@@ -295,14 +293,18 @@ def differing_section(view: StudyView, *, may_be_read: bool) -> Section | None:
     rows, data = [], []
     for response_id, agreement in differing(view, _SHOWN):
         response = responses[response_id]
-        scores = {title: view.judge_scores[title][response_id] for title in found.consensus.judges}
+        scores = {
+            title: view.judge_scores[title][response_id]
+            for title in found.consensus.judges
+            if response_id in view.judge_scores[title]
+        }
         said = visible_line(prompts[response.prompt_id].messages[-1].content)
         shown = said if len(said) <= _PROMPT_LENGTH else said[: _PROMPT_LENGTH - 1].rstrip() + "…"
         rows.append(
             [
                 ("! " if agreement < threshold else "  ") + f"{agreement:.2f}",
                 view.labels[response.candidate],
-                *(f"{title} {score:.2f}" for title, score in scores.items()),
+                ", ".join(f"{title} {score:.2f}" for title, score in scores.items()),
                 f"“{shown}”",
             ]
         )

@@ -78,14 +78,19 @@ def make(group: str, name: str) -> Any:
         ) from problem
 
 
+def _require(plugin: object, kind: str, name: str, method: str) -> None:
+    """Raises ConfigError when a plug-in is not what its group is for."""
+    if not callable(getattr(plugin, method, None)) or not hasattr(plugin, "version"):
+        raise ConfigError(f"The {kind} plug-in {name!r} needs a `version` and a method `{method}`.")
+
+
 class PluginJudge(EnsembleMember):
     """A judge of the ensemble that is a plug-in. It sits the exam as everybody does."""
 
     def __init__(self, title: str, weight: float, plugin: JudgePlugin, name: str) -> None:
         """``name`` is the entry point's."""
         super().__init__(title, weight, "–", f"plug-in {name}")
-        if not callable(getattr(plugin, "rate", None)) or not hasattr(plugin, "version"):
-            raise ConfigError(f"The judge plug-in {name!r} needs a `version` and a method `rate`.")
+        _require(plugin, "judge", name, "rate")
         self._plugin = plugin
         self._key = stable_hash(["plugin", name, plugin.version])
 
@@ -121,6 +126,7 @@ class PluginJudge(EnsembleMember):
 def metric(name: str) -> OwnMetric:
     """A metric plug-in's judge. Raises ConfigError."""
     plugin: MetricPlugin = make(METRICS, name)
+    _require(plugin, "metric", name, "measure")
     return OwnMetric(
         plugin.measure, lambda: ["plugin", plugin.version], f"the metric {name}", plugin=name
     )

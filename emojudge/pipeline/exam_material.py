@@ -30,18 +30,17 @@ class ExamMaterial:
         return exam_prompts(self.genuine, _VERSION)
 
 
-def chosen_prompts(prompts: Sequence[Prompt], seed: int) -> tuple[Prompt, ...]:
-    """A seeded choice of sixty, the same whatever order they come in; none of fewer."""
+def ordered_prompts(prompts: Sequence[Prompt], seed: int) -> tuple[Prompt, ...]:
+    """In a seeded order, the same whatever order they come in; none of fewer than sixty."""
     if len(prompts) < EXAM_PROMPTS:
         return ()
-    order = sorted(prompts, key=lambda one: stable_hash([seed, "exam", one.id]))
-    return tuple(order[:EXAM_PROMPTS])
+    return tuple(sorted(prompts, key=lambda one: stable_hash([seed, "exam", one.id])))
 
 
 @lru_cache(maxsize=4)
 def bundled_exam_prompts(seed: int) -> tuple[Prompt, ...]:
-    """Sixty of the prompts that ship, for studies that have fewer."""
-    return chosen_prompts(parse_prompts(bundled_prompts().decode(), BUNDLED_NAME), seed)
+    """The prompts that ship, for studies that have fewer than sixty."""
+    return ordered_prompts(parse_prompts(bundled_prompts().decode(), BUNDLED_NAME), seed)
 
 
 def material(

@@ -8,19 +8,19 @@ import time
 from collections.abc import Sequence
 
 from emojudge import clock
-from emojudge.domain import CellFailure, Exam, Judgement, Quality, stable_hash
+from emojudge.domain import CellFailure, Exam, Judgement, Quality, Unanswered, stable_hash
 from emojudge.errors import EngineError
 from emojudge.judges.controls import CONTROLS, control_exam
-from emojudge.judges.damage import ExamPrompt
+from emojudge.judges.damage import EXAM_PROMPTS, ExamPrompt
 from emojudge.judges.ensemble_member import EnsembleMember, Reading
 from emojudge.judges.exam import Sat, sit
 from emojudge.judges.judge import JudgeTools
 from emojudge.judges.questions import Figures, NoAnswer
 from emojudge.pipeline.exam_material import ExamMaterial
 from emojudge.pipeline.responses import Responses
-from emojudge.pipeline.stored_ensemble import control_key
+from emojudge.pipeline.stored_ensemble import control_key, exam_attempt_id
 from emojudge.pipeline.study import Study
-from emojudge.store.tables import EXAMS, JUDGEMENTS
+from emojudge.store.tables import EXAMS, JUDGEMENTS, UNANSWERED
 from emojudge.text import human_seconds
 
 _LOG = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Exams:
         study = self._study
         missing = [
             (cell, prompt)
-            for prompt in study.ensemble.exam_prompts
+            for prompt in study.ensemble.exam_prompts[:EXAM_PROMPTS]
             for cell in study.ensemble.exam_cells(prompt)
             if study.stored(cell) is None
         ]
@@ -120,7 +120,7 @@ class Exams:
         told(0, len(prompts))
         sat = await sit(read, prompts, told)
         texts = sum(
-            len(set(one.genuine) | {text for own in one.damaged.values() for text in own})
+            len({*one.genuine, *(text for own in one.damaged.values() for text in own if text)})
             for one in prompts
         )
         if sat.unanswered > _MOST_UNANSWERED * texts:
@@ -129,9 +129,22 @@ class Exams:
                 f"it has not sat it: {sat.reason}"
             )
             _LOG.error("%s", problem)
+            study.lead().put(UNANSWERED, [self._attempt(member, sat.reason)])
             study.state.report_problem(problem)
+            study.ensemble.forget()
             return
         self._keep(member.title, member.key, found, sat)
+
+    def _attempt(self, member: EnsembleMember, reason: str) -> Unanswered:
+        return Unanswered(
+            id=exam_attempt_id(member.key),
+            judge=member.name,
+            candidate=self._study.baseline.sha256,
+            prompt_id="exam",
+            sample=0,
+            reason=reason,
+            created=clock.stamp(),
+        )
 
     async def _read(
         self, member: EnsembleMember, readings: Sequence[Reading], qualities: tuple[Quality, ...]

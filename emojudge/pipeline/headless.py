@@ -276,7 +276,7 @@ def ranking_lines(study: Study) -> Sequence[str]:
             for row in rows
         ),
         "AI: likeness to the baseline, which is 1 against itself; it says nothing of quality",
-        *(f"judges: {one}" for one in exam_sentences(view.judges, {}, len(view.prompts))),
+        *(f"judges: {one}" for one in exam_sentences(view)),
         *([f"fidelity: {found}"] if (found := fidelity_sentence(view)) is not None else []),
         f"verdict: {verdict.sentence}",
         *(f"missing: {one}" for one in verdict.missing),

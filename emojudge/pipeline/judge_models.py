@@ -76,7 +76,7 @@ class JudgeModels:
             assert config.url is not None
             key = None
             if config.api_key_env is not None:
-                key = os.environ.get(config.api_key_env)
+                key = os.environ.get(config.api_key_env, "").strip()
                 if not key:
                     raise EngineError(
                         f"Judge {config.name} needs a key, and the environment variable "
@@ -108,6 +108,9 @@ class JudgeModels:
                 continue
             except EngineError as problem:
                 return NoAnswer(str(problem))
+            except Exception as problem:  # noqa: BLE001 - what an endpoint does stops no run
+                _LOG.exception("asking an endpoint")
+                return NoAnswer(f"asking it failed: {type(problem).__name__}")
             left_out = sum(max(0, len(text) - most) for text in question.texts)
             return Answer(
                 tuple(row for row, _ in rows), left_out, single=any(one for _, one in rows)

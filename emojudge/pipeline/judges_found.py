@@ -25,6 +25,11 @@ class JudgesFound:
 
     view: StudyView
 
+    @property
+    def all_examined(self) -> bool:
+        """Whether each judge has sat its exam, whatever came out."""
+        return all(one.exam is not None for one in self.view.judges)
+
     def as_json(self) -> dict[str, Any]:
         """The form of ``--json``."""
         calibration = calibration_section(self.view)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from emojudge.domain import Message, Prompt, Unanswered
 from emojudge.errors import EngineError
-from emojudge.judges.ensemble_member import PREFIX
+from emojudge.judges.ensemble_member import PREFIX, EnsembleMember
 from emojudge.judges.judge import JudgeTools, PromptResponses, ResponseJudge
 from emojudge.pipeline.judge_models import JudgeModels
 from emojudge.pipeline.likelihoods import Likelihoods
@@ -19,6 +19,7 @@ from emojudge.text import counted
 
 _LOG = logging.getLogger(__name__)
 _PROMPTS_AT_ONCE = 16
+_READ_AT_ONCE = 2
 
 
 class Judging:
@@ -107,8 +108,10 @@ class Judging:
         """
         made = 0
         failed_before = False
-        for start in range(0, len(groups), _PROMPTS_AT_ONCE):
-            part = groups[start : start + _PROMPTS_AT_ONCE]
+        # A judge of the ensemble takes seconds for a prompt, and what it said must not be lost.
+        at_once = _READ_AT_ONCE if isinstance(judge, EnsembleMember) else _PROMPTS_AT_ONCE
+        for start in range(0, len(groups), at_once):
+            part = groups[start : start + at_once]
             try:
                 judgements = await judge.judge(part, self.tools, self._study.judged)
             except EngineError as problem:

@@ -17,6 +17,7 @@ from emojudge.judges.judge_sections import differing_section, judges_section, ru
 from emojudge.judges.pair_sections import pairs_section
 from emojudge.judges.sections import fidelity_section
 from emojudge.judges.technical_sections import technical_section
+from emojudge.judges.vote_sections import votes_section
 from emojudge.pipeline.deploying import core_summary
 from emojudge.pipeline.study import Study
 from emojudge.ranking.agreement import same_order
@@ -61,6 +62,7 @@ SECTION_SOURCES: tuple[SectionSource, ...] = (
     pairs_section,
     compared_judges_section,
     rubric_section,
+    votes_section,
     readable_differences,
     custom_section,
     criteria_section,

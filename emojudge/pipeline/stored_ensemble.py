@@ -21,7 +21,7 @@ from emojudge.domain import (
 from emojudge.errors import ConfigError
 from emojudge.judges import plugins
 from emojudge.judges.controls import CONTROLS
-from emojudge.judges.damage import EXAM_SAMPLES
+from emojudge.judges.damage import EXAM_PROMPTS, EXAM_SAMPLES
 from emojudge.judges.emotional_judge import EmotionalJudge, standing_of_judge
 from emojudge.judges.ensemble_member import EnsembleMember, PersonaJudge
 from emojudge.judges.judge import PromptResponses
@@ -31,10 +31,10 @@ from emojudge.pipeline.cells import cell_for, engine_version, sample_count
 from emojudge.pipeline.exam_material import (
     ExamMaterial,
     bundled_exam_prompts,
-    chosen_prompts,
     material,
+    ordered_prompts,
 )
-from emojudge.store.tables import DISCOVERY, EXAMS, FAILURES, RATED, ROSTER
+from emojudge.store.tables import DISCOVERY, EXAMS, FAILURES, RATED, ROSTER, UNANSWERED
 from emojudge.view import JudgeStanding
 
 if TYPE_CHECKING:
@@ -58,6 +58,11 @@ def control_key(name: str) -> str:
     return _CONTROL + name
 
 
+def exam_attempt_id(key: str) -> str:
+    """Under which id it is kept why a judge could not sit its exam."""
+    return stable_hash(["exam attempt", key], 24)
+
+
 class StoredEnsemble:
     """What of the ensemble can be known without asking any judge."""
 
@@ -65,7 +70,8 @@ class StoredEnsemble:
         self._study = study
         self.emotional_judge = EmotionalJudge(study.config.judging_config.judges, self._make_judge)
         self._standings: tuple[int, tuple[JudgeStanding, ...]] | None = None
-        self._rated = False
+        self._first_rating: str | None = None
+        self._material: tuple[int, ExamMaterial | None] | None = None
         self._near: tuple[tuple[Candidate, ...], set[frozenset[str]]] = ((), set())
 
     def _make_judge(self, config: JudgeConfig) -> EnsembleMember:
@@ -112,10 +118,17 @@ class StoredEnsemble:
         return stable_hash([known.sha256, known.specs.chat_template, engine_version()])
 
     @property
+    def first_rating(self) -> str | None:
+        """When somebody first rated anything: from then on the ensemble is what it is."""
+        if self._first_rating is None:
+            rated = (one.submitted for one in self._study.store.all(RATED) if one.ratings)
+            self._first_rating = min(rated, default=None)
+        return self._first_rating
+
+    @property
     def rated(self) -> bool:
-        """Whether anybody has rated anything: from then on the ensemble is what it is."""
-        self._rated = self._rated or any(one.ratings for one in self._study.store.all(RATED))
-        return self._rated
+        """Whether anybody has rated anything."""
+        return self.first_rating is not None
 
     def roster(self) -> tuple[RosterEntry, ...]:
         """The judges as they are now."""
@@ -129,12 +142,15 @@ class StoredEnsemble:
     @property
     def sits_exams(self) -> bool:
         """Whether the study has prompts enough for an exam of its own."""
-        return bool(chosen_prompts(self._study.discovery.prompts, self._study.seed))
+        return bool(ordered_prompts(self._study.discovery.prompts, self._study.seed))
 
     @property
     def exam_prompts(self) -> tuple[Prompt, ...]:
-        """The exam's: the study's own, or of those that ship where it has too few."""
-        own = chosen_prompts(self._study.discovery.prompts, self._study.seed)
+        """The exam's in their order: the study's own, or those that ship where it has too few.
+
+        The first sixty that the baseline answers are taken.
+        """
+        own = ordered_prompts(self._study.discovery.prompts, self._study.seed)
         return own or bundled_exam_prompts(self._study.seed)
 
     def exam_cells(self, prompt: Prompt) -> list[Cell]:
@@ -148,21 +164,35 @@ class StoredEnsemble:
         ]
 
     def exam_material(self) -> ExamMaterial | None:
-        """What an exam would be made of; None while the baseline's replies are not all there."""
-        study, prompts = self._study, self.exam_prompts
-        replies = []
-        for prompt in prompts:
+        """What an exam would be made of; None while the baseline's replies are not all there.
+
+        Kept for one version of the data, because every judge asks for it.
+        """
+        version = self._study.state.status.data_version
+        if self._material is None or self._material[0] != version:
+            self._material = version, self._gather()
+        return self._material[1]
+
+    def _gather(self) -> ExamMaterial | None:
+        study = self._study
+        prompts: list[Prompt] = []
+        replies: list[list[Response]] = []
+        for prompt in self.exam_prompts:
             cells = self.exam_cells(prompt)
-            found = [study.stored(one) for one in cells]
-            stored = [one for one in found if one is not None]
-            lost = [
-                reply is None and study.store.get(FAILURES, cell.id) is not None
-                for reply, cell in zip(found, cells, strict=True)
-            ]
-            if not stored or len(stored) + sum(lost) < len(cells):
+            stored = [one for one in map(study.stored, cells) if one is not None]
+            failed = sum(
+                study.stored(one) is None and study.store.get(FAILURES, one.id) is not None
+                for one in cells
+            )
+            if len(stored) + failed < len(cells):
                 return None
-            replies.append(stored)
-        return material(prompts, replies, bundled=not self.sits_exams)
+            # A prompt that the baseline could not answer at all gives way to the next.
+            if stored:
+                prompts.append(prompt)
+                replies.append(stored)
+            if len(prompts) == EXAM_PROMPTS:
+                return material(prompts, replies, bundled=not self.sits_exams)
+        return None
 
     def exam_id(self, key: str, found: ExamMaterial) -> str:
         """The id of a judge's exam on these texts."""
@@ -196,13 +226,27 @@ class StoredEnsemble:
                     member,
                     self.exam_of(member.key) if found is not None else None,
                     roster,
-                    rated=self.rated,
+                    first_rating=self.first_rating,
+                    unexamined=self._why_not_examined(member.key),
                     candidates=found.candidates if found is not None else (),
                 )
                 for member in self.emotional_judge.members
             )
             self._standings = version, own
         return self._standings[1]
+
+    def _why_not_examined(self, key: str) -> str:
+        """Why a judge that was to sit its exam could not; empty if nothing is known of that."""
+        found = self._study.store.get(UNANSWERED, exam_attempt_id(key))
+        return found.reason if found is not None else ""
+
+    def gone(self) -> tuple[str, ...]:
+        """Judges that were taken out of the ensemble after people had begun to rate."""
+        roster = self._study.store.get(ROSTER, "judges")
+        if roster is None or not self.rated:
+            return ()
+        present = {(one.key, one.title) for one in self.emotional_judge.members}
+        return tuple(one.name for one in roster.entries if (one.key, one.name) not in present)
 
     def forget(self) -> None:
         """Exams or the roster changed."""

@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from emojudge.config import JudgeConfig
 from emojudge.config_file import LoadedConfig
 from emojudge.domain import (
     BaselineCheck,
@@ -158,6 +159,16 @@ class StoredStudy:
         """All that judge responses now."""
         return (*self.model_judge.judges, *self._metrics, *self.ensemble.judging)
 
+    def add_judge(self, name: str, config: JudgeConfig | Mapping[str, object]) -> None:
+        """Add a judge to the ensemble of this open study; see :class:`EmotionalJudge`.
+
+        A local model is read by the next discover, with which every phase begins. Raises
+        UsageError.
+        """
+        self.ensemble.emotional_judge.add_judge(name, config)
+        self.ensemble.forget()
+        self.forget_judged()
+
     def follow(self) -> None:
         """Take in what other processes stored."""
         self.store.refresh()
@@ -174,6 +185,8 @@ class StoredStudy:
             TEXT_MODELS.name,
             EXAMS.name,
             ROSTER.name,
+            VOTES.name,
+            UNANSWERED.name,
         }:
             self._judged.clear()
         if tables:
@@ -516,6 +529,7 @@ class StoredStudy:
             votes=scored.votes,
             unanswered=scored.unanswered,
             control_exams=self.ensemble.control_exams(),
+            judges_gone=self.ensemble.gone(),
             fluency=scored.fluency,
             again=scored.again,
             again_judgements=scored.again_judgements,

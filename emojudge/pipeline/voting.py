@@ -84,6 +84,7 @@ class Voting:
                     left_first=there["first"],
                     right_first=1 - back["first"],
                     mass=min(there["mass"], back["mass"]),
+                    asked=ballots[2 * place] in found,
                 )
             )
         self._tools.unanswered(missing)

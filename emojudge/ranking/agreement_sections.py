@@ -201,8 +201,8 @@ def calibration_section(view: StudyView) -> Section | None:
     )
     note = (
         "bias: the judge's mean less people's, from 0 to 1; slope: what people's score gains where "
-        "the judge's gains 1; weights are suggested by r / (1 − r²) and never changed by "
-        "themselves: yours to set in judging_config.judges"
+        "the judge's gains 1; weights are suggested by correlation and spread and never "
+        "changed by themselves: yours to set in judging_config.judges"
     )
     data = {
         title: {

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from emojudge.estimates import Estimate, from_left_out
+from emojudge.estimates import Estimate, Floats, Ints, correlation, ratio
 from emojudge.ranking.agreement import Limits, limits_of, share_of, slope_of, with_scores
 from emojudge.ranking.evidence import MIN_PROMPTS
 from emojudge.ranking.scored import ScoredItem, scored_study
@@ -43,15 +44,21 @@ def calibrations(
     view: StudyView, scores: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Calibration]:
     """Each judge's, by title; ``scores`` are by title and response id."""
-    scored = scored_study(view)
-    balanced = [one for one in scored.items if not one.item.adaptive]
-    found = {title: _calibrate(with_scores(balanced, own)) for title, own in scores.items()}
-    weights = {title: _raw_weight(one) for title, one in found.items()}
-    total = math.fsum(one for one in weights.values() if one is not None)
-    return {
-        title: dataclasses.replace(one, suggested=_scaled(weights[title], total, len(found)))
-        for title, one in found.items()
-    }
+    balanced = [one for one in scored_study(view).items if not one.item.adaptive]
+    found: dict[str, Calibration] = {}
+    weights: dict[str, float] = {}
+    for title, own in scores.items():
+        items = with_scores(balanced, own)
+        found[title] = _calibrate(items)
+        weight = _raw_weight(items, found[title].correlation)
+        if weight is not None:
+            weights[title] = weight
+    total = math.fsum(weights.values())
+    for title, weight in weights.items():
+        # So that they average 1, as weights do that nobody has set.
+        share = weight * len(weights) / total if total > 0 else 0.0
+        found[title] = dataclasses.replace(found[title], suggested=share)
+    return found
 
 
 def _calibrate(items: Sequence[ScoredItem]) -> Calibration:
@@ -59,74 +66,53 @@ def _calibrate(items: Sequence[ScoredItem]) -> Calibration:
         share=share_of(items),
         bias=_bias(items),
         slope=slope_of(items),
-        correlation=_correlation(items),
+        correlation=correlation(*_products(items)),
         limits=limits_of(items),
         suggested=None,
     )
 
 
 def _bias(items: Sequence[ScoredItem]) -> Estimate | None:
-    """The judge's mean less people's: Σ over responses, prompts left out in turn."""
-    prompts: list[int] = []
-    differences: list[float] = []
+    """The judge's mean less people's, each response once, prompts left out in turn."""
+    people: dict[str, list[float]] = defaultdict(list)
+    judged: dict[str, tuple[int, float]] = {}
     for item in items:
-        for people, judge in zip(item.people, item.ai, strict=True):
-            if not math.isnan(judge):
-                prompts.append(item.prompt)
-                differences.append(float(judge - people))
-    if not differences:
+        for response, rating, score in zip(item.responses, item.people, item.ai, strict=True):
+            if not math.isnan(score):
+                people[response].append(float(rating))
+                judged[response] = item.prompt, float(score)
+    if not judged:
         return None
-    place = np.array(prompts)
-    sums, counts = np.bincount(place, differences), np.bincount(place)
-    used = counts > 0
-    value = float(np.mean(differences))
-    rest = counts.sum() - counts[used]
-    if (rest <= 0).any():
-        return Estimate(value, None, len(differences))
-    return from_left_out(value, (sums.sum() - sums[used]) / rest, len(differences))
+    prompts = np.array([prompt for prompt, _ in judged.values()], dtype=np.int64)
+    differences = np.array([score - np.mean(people[one]) for one, (_, score) in judged.items()])
+    return ratio(differences, np.ones(len(differences)), prompts, len(differences))
 
 
-def _correlation(items: Sequence[ScoredItem]) -> Estimate | None:
-    """Within items, prompts left out in turn."""
+def _products(items: Sequence[ScoredItem]) -> tuple[Floats, Floats, Floats, Ints]:
+    """Σ judge · people, Σ judge², Σ people², centred within each item, and its prompt."""
     rows = []
     for item in items:
         known = ~np.isnan(item.ai)
         if known.sum() >= 2:
             judge = item.ai[known] - item.ai[known].mean()
             people = item.people[known] - item.people[known].mean()
-            rows.append((item.prompt, judge @ people, judge @ judge, people @ people))
-    if not rows:
-        return None
-    prompts, both, judges, humans = (np.array(column) for column in zip(*rows, strict=True))
-    place = prompts.astype(np.int64)
-    top, left, right = (np.bincount(place, one) for one in (both, judges, humans))
-    if left.sum() <= 0 or right.sum() <= 0:
-        return None
-    value = float(top.sum() / math.sqrt(left.sum() * right.sum()))
-    used = np.bincount(place) > 0
-    rest = (left.sum() - left[used]) * (right.sum() - right[used])
-    if (rest <= 0).any():
-        return Estimate(value, None, len(rows))
-    return from_left_out(value, (top.sum() - top[used]) / np.sqrt(rest), len(rows))
+            rows.append((judge @ people, judge @ judge, people @ people, item.prompt))
+    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    return table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(np.int64)
 
 
-def _raw_weight(found: Calibration) -> float | None:
-    """r / (1 − r²): the best weights of judges whose errors are independent.
+def _raw_weight(items: Sequence[ScoredItem], found: Estimate | None) -> float | None:
+    """r / (1 − r²) / s, the best weights of judges whose errors are independent.
 
-    0 where the correlation is not shown to be above 0. Source: least squares of the truth on
-    standardised scores with independent errors.
+    r is the within-item correlation with people and s the within-item spread of the judge's
+    scores, because the ensemble averages scores as they are. 0 where r is not shown to be above 0.
+    Source: least squares of the truth on standardised scores with independent errors.
     """
-    own = found.correlation
-    if own is None or own.interval is None or own.count < MIN_PROMPTS:
+    _, squares, _, prompts = _products(items)
+    if found is None or found.interval is None or len(np.unique(prompts)) < MIN_PROMPTS:
         return None
-    if own.interval[0] <= 0:
+    if found.interval[0] <= 0:
         return 0.0
-    correlation = min(own.value, _MOST_CORRELATION)
-    return correlation / (1 - correlation**2)
-
-
-def _scaled(weight: float | None, total: float, judges: int) -> float | None:
-    """So that suggested weights average 1, as weights do that nobody has set."""
-    if weight is None:
-        return None
-    return weight * judges / total if total > 0 else 0.0
+    spread = math.sqrt(float(squares.mean()))
+    known = min(found.value, _MOST_CORRELATION)
+    return known / (1 - known**2) / spread

@@ -41,6 +41,9 @@ def refusal(status: int, message: str, **headers: str) -> Reply:
 SLOW: Reply = (0, b"", {})
 """No answer at all."""
 
+DRIP: Reply = (-2, b"", {})
+"""An answer that never ends, a byte at a time."""
+
 GONE: Reply = (-1, b"", {})
 """The connection breaks."""
 
@@ -58,6 +61,13 @@ def stub_endpoint(behave: Callable[[dict[str, Any]], Reply]) -> Iterator[Stub]:
             status, content, headers = stub.behave(body)
             if status == 0:
                 time.sleep(1.5)
+                return
+            if status == -2:
+                self.send_response(200)
+                self.end_headers()
+                for _ in range(30):
+                    self.wfile.write(b" ")
+                    time.sleep(0.05)
                 return
             if status == -1:
                 self.connection.close()
