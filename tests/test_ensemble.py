@@ -391,6 +391,25 @@ async def test_a_judge_without_a_file_is_named_before_anything_is_generated(
         await ai_judge(study)
 
 
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("judges", "folder with 2 GGUF models"),
+        ("judges/text.gguf", "cannot be used"),
+        ("judges/bare.gguf", "no chat template"),
+    ],
+)
+async def test_a_model_that_cannot_judge_is_refused(tmp_path: Path, place: str, words: str) -> None:
+    (tmp_path / "judges").mkdir()
+    (tmp_path / "judges" / "text.gguf").write_text("not a model at all")
+    bare = language_model(F16, fill=9)
+    bare.pairs = [pair for pair in bare.pairs if b"chat_template" not in pair]
+    bare.write(tmp_path / "judges" / "bare.gguf")
+    study = await small(tmp_path, {"name": "odd", "model": place})
+    with pytest.raises(UsageError, match=words):
+        await ai_judge(study)
+
+
 # Arithmetic
 
 

@@ -345,4 +345,9 @@ def read_judge_model(
         raise UsageError(
             f"{wrong} cannot be used: {visible_line(str(problem))}. Take another file."
         ) from problem
+    if specs.chat_template is None:
+        raise UsageError(
+            f"{wrong} has no chat template, so it cannot be asked. Take one that was tuned "
+            "to follow instructions."
+        )
     return Candidate(name=model, files=files, specs=specs)
