@@ -165,7 +165,7 @@ def test_a_terminal_that_vanishes_while_it_is_painted_to(tmp_path: Path, moment:
 def test_a_headless_run_on_a_terminal_shows_a_bar_below_its_log(
     ladder: Path, tmp_path: Path
 ) -> None:
-    with Terminal("demo", "--headless", "--prompts", "2", cwd=tmp_path, columns=120) as terminal:
+    with Terminal("demo", "--headless", "--prompts", "3", cwd=tmp_path, columns=120) as terminal:
         text = terminal.wait_for("tokens/s", " left", "━")
         bar = next(line for line in text.splitlines() if "━" in line)
         assert re.search(r"\d+/(24|12)", bar)
