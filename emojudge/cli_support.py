@@ -24,7 +24,7 @@ from emojudge.pipeline.bench_ranking import RankingBench, run_ranking_benchmark
 from emojudge.pipeline.cache import CacheContents, cache_contents, prune
 from emojudge.pipeline.exchange import Imported, chosen_format, export_text, import_ratings
 from emojudge.pipeline.headless import HeadlessRun
-from emojudge.pipeline.judges_found import JudgesFound, judges_found, require_judges
+from emojudge.pipeline.judges_found import JudgesFound, check_judges, judges_found, require_judges
 from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.reporting import write_report
 from emojudge.pipeline.setup import demo_ladder, prepare_demo
@@ -62,6 +62,7 @@ def load_for_command(config: Path, prompts: int | None) -> LoadedConfig:
 def check_inputs(loaded: LoadedConfig) -> None:
     """Look at what the config names, without writing anything. Raises what a run would."""
     config = loaded.config
+    check_judges(loaded)
     load_prompts(loaded.resolve(config.evaluation_prompts))
     scan_names(
         loaded.resolve(config.candidate_dir),

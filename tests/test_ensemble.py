@@ -21,9 +21,11 @@ from emojudge.judges.vote_sections import outcome
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.judges_found import judges_found
 from emojudge.pipeline.rating import RaterSession
+from emojudge.pipeline.reporting import phases_completed
 from emojudge.pipeline.results import build_sections
 from emojudge.pipeline.study import Study
 from emojudge.report.schema import report_schema
+from emojudge.sections import Sentence
 from emojudge.store.tables import EXAMS, JUDGEMENTS, UNANSWERED, VOTES
 from emojudge.view import JudgeStanding, Standing
 from tests.fakes.scripted_minds import situation_of
@@ -270,6 +272,24 @@ async def test_a_prompt_that_the_baseline_never_answers_gives_way_to_another(
     own = standing(again, "random-3")
     assert own.exam is not None
     assert all(one.prompts == 60 for one in own.exam.counts)
+
+
+async def test_who_fails_after_it_was_asked_keeps_what_it_said_and_the_phase_is_whole(
+    tmp_path: Path,
+) -> None:
+    study = await small(tmp_path, judge(tmp_path, "random-5"))
+    await ai_judge(study)
+    assert "ai-judge" in phases_completed(study)
+    asked = Study(study.loaded)
+    await HeadlessRun(asked, SCRIPTED).sit_exams()
+    asked.close()
+    assert standing(asked, "random-5").standing is Standing.FAILED
+    assert "ai-judge" in phases_completed(asked)
+    assert ensemble_figures(asked.view()).judges["random-5"].answered > 0
+    section = next(one for one in build_sections(asked.view()) if one.name == "judges")
+    said = [one.text for one in section.blocks if isinstance(one, Sentence)]
+    assert any("before it failed its exam" in one for one in said)
+    assert any("none of these judges counts" in one for one in said)
 
 
 async def test_an_exam_that_nobody_answers_is_not_sat_and_says_why(tmp_path: Path) -> None:

@@ -313,16 +313,10 @@ def discover(
     return Discovered(tuple(_relate(candidates, baseline_name)), tuple(unusable))
 
 
-def read_judge_model(
-    judge: str,
-    model: str,
-    path: Path,
-    known: dict[str, ModelFile],
-    progress: Progress = lambda done: None,
-) -> Candidate:
-    """The model of a judge: a GGUF file, the first shard of a set, or a folder that holds one.
+def check_judge_model(judge: str, path: Path) -> tuple[Specs, list[Path]]:
+    """The header and the files of a judge's model: a file, a first shard, or a folder with one.
 
-    Its name is ``model``, as the config has it. Raises UsageError.
+    Nothing is hashed. Raises UsageError.
     """
     wrong = f"The model of judge {judge} ({path})"
     if path.is_dir():
@@ -340,7 +334,6 @@ def read_judge_model(
         raise UsageError(f"{wrong} is a folder with {len(groups)} GGUF models. Name one file.")
     try:
         specs, _ = read_model(groups[0].name, groups[0].shards)
-        files = tuple(describe_file(one, known, progress) for one in groups[0].shards)
     except CandidateError as problem:
         raise UsageError(
             f"{wrong} cannot be used: {visible_line(str(problem))}. Take another file."
@@ -350,4 +343,25 @@ def read_judge_model(
             f"{wrong} has no chat template, so it cannot be asked. Take one that was tuned "
             "to follow instructions."
         )
+    return specs, groups[0].shards
+
+
+def read_judge_model(
+    judge: str,
+    model: str,
+    path: Path,
+    known: dict[str, ModelFile],
+    progress: Progress = lambda done: None,
+) -> Candidate:
+    """The model of a judge, hashed; its name is ``model``, as the config has it.
+
+    Raises UsageError.
+    """
+    specs, shards = check_judge_model(judge, path)
+    try:
+        files = tuple(describe_file(one, known, progress) for one in shards)
+    except CandidateError as problem:
+        raise UsageError(
+            f"The model of judge {judge} ({path}) cannot be read: {visible_line(str(problem))}."
+        ) from problem
     return Candidate(name=model, files=files, specs=specs)

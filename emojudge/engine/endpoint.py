@@ -210,7 +210,8 @@ class Endpoint:
                     return await self._once(request)
         except _Passing as problem:
             raise EndpointError(
-                f"{self._model} does not answer: {problem}. {_ATTEMPTS} attempts."
+                f"{self._model} at {self._url.removesuffix('/chat/completions')} does not answer: "
+                f"{problem} ({_ATTEMPTS} attempts)"
             ) from problem
         raise AssertionError("an attempt returns or raises")
 

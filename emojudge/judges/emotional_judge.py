@@ -91,7 +91,7 @@ def standing_of_judge(
         exam is not None
         and exam.bundled
         and first_rating is not None
-        and exam.created > first_rating
+        and exam.created >= first_rating
     )
     grade = grade_of(exam)
     qualities = qualities_passed(exam)

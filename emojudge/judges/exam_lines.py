@@ -9,7 +9,7 @@ from emojudge.domain import Exam
 from emojudge.judges.damage import EXAM_PROMPTS, Damage
 from emojudge.judges.exam import PASS_ABOVE, DamageResult, results_of
 from emojudge.judges.section_parts import listed
-from emojudge.text import visible_line
+from emojudge.text import counted, visible_line
 from emojudge.view import JudgeStanding, Standing, StudyView
 
 _PASSED, _NOT_PASSED = "✓", "✗"
@@ -77,10 +77,11 @@ def standing_text(judge: JudgeStanding) -> str:
 
 def table_lines(view: StudyView) -> list[str]:
     """Judges and controls with their exams, aligned, and what it means."""
-    rows = [["", "model", *(one.value for one in Damage), "weight", ""]]
+    rows = [["", "persona", "model", *(one.value for one in Damage), "weight", ""]]
     rows += [
         [
             judge.title,
+            judge.persona,
             judge.model,
             *exam_cells(judge.exam),
             f"{judge.weight:g}",
@@ -89,35 +90,52 @@ def table_lines(view: StudyView) -> list[str]:
         for judge in view.judges
     ]
     rows += [
-        [name, "control", *exam_cells(exam), "0", "never counts"]
+        [name, "–", "control", *exam_cells(exam), "0", "control"]
         for name, exam in view.control_exams.items()
     ]
     return [*aligned(rows), *exam_sentences(view)]
+
+
+def _unanswered(view: StudyView) -> list[str]:
+    """What judges were asked in vain, one sentence a judge."""
+    said = []
+    for judge in view.judges:
+        own = [one for one in view.unanswered if one.judge == judge.name]
+        if own:
+            said.append(
+                f"! {counted(len(own), 'question')} to {judge.title} got no answer: "
+                f"{visible_line(own[-1].reason)}"
+            )
+    return said
 
 
 def exam_sentences(view: StudyView) -> list[str]:
     """What the exam is and what came out, in sentences; none without judges that were examined."""
     judges, prompts = view.judges, len(view.prompts)
     said = []
-    if any(one.exam is not None for one in judges):
+    if judges and not any(one.weight > 0 for one in judges):
+        said.append("none of these judges counts: the AI score is fidelity alone")
+    examined = [one.exam for one in judges if one.exam is not None]
+    if examined:
         said.append(
             "exam: prompts on which the mean of the baseline's genuine replies is above that of "
             f"the damaged ones; ✓ is surely more than {PASS_ABOVE:.0%} (44 of {EXAM_PROMPTS})"
+            + ("; sat on the bundled prompts" if any(one.bundled for one in examined) else "")
         )
     failed = [one for one in judges if one.standing is Standing.FAILED]
     if failed:
         names = listed(one.title for one in failed)
         verb = "does" if len(failed) == 1 else "do"
-        it = "it is" if len(failed) == 1 else "they are"
         said.append(
-            f"{names} {verb} not tell a reply from one to somebody else, so {it} not asked about "
-            "candidates and weight 0; a larger model may pass"
+            f"{names} {verb} not tell a reply from one to somebody else: weight 0, and no more "
+            "questions about candidates; a larger model may pass"
         )
     said += [
         f"{one.title} could not sit its exam: {visible_line(one.unexamined)}"
         for one in judges
         if one.unexamined
     ]
+    said += _unanswered(view)
     new = [one for one in judges if one.standing is Standing.NOT_EXAMINED and not one.unexamined]
     if new and prompts < EXAM_PROMPTS:
         said.append(
@@ -148,12 +166,13 @@ def exam_sentences(view: StudyView) -> list[str]:
                 f"{one.title} runs on the model of {listed(one.judges_itself)}, and so judges "
                 "itself; a model of another family is a better judge"
             )
-    models = [one.model for one in judges]
-    if len(models) > 1 and len(set(models)) == 1:
-        said.append(
-            f"all judges are one model, {models[0]}: their personas are not independent of each "
-            "other; different model families are"
-        )
+    for model in dict.fromkeys(one.model for one in judges):
+        same = [one.title for one in judges if one.model == model]
+        if len(same) > 1:
+            said.append(
+                f"{listed(same)} are one model, {model}: their personas are not independent of "
+                "each other; different model families are"
+            )
     if not judges:
         said.append(
             "no judges are configured (judging_config.judges), so the AI score is fidelity alone"

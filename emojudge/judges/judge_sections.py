@@ -44,11 +44,12 @@ from emojudge.sections import (
     Voice,
 )
 from emojudge.text import counted, visible_line
-from emojudge.view import JudgeStanding, StudyView
+from emojudge.view import JudgeStanding, Standing, StudyView
 
 _SHOWN = 8
 _PROMPT_LENGTH = 48
 _LEAST_VALID = 0.9
+_MOSTLY = 0.5
 
 
 def judges_section(view: StudyView, with_people: Mapping[str, Estimate | None]) -> Section | None:
@@ -69,7 +70,7 @@ def judges_section(view: StudyView, with_people: Mapping[str, Estimate | None]) 
         Sentence(
             "length and others: correlation within prompts, with the length of a reply and with "
             "the other judges; reads first: how much likelier than half it prefers what it reads "
-            "first; controls are judges that know nothing",
+            "first; ±? is not bounded by so few prompts; controls are judges that know nothing",
             Voice.DIM,
         )
     )
@@ -104,8 +105,9 @@ def _signed(estimate: Estimate | None) -> str:
     if estimate.interval is None:
         return text
     low, high = estimate.interval
-    radius = max(estimate.value - low, high - estimate.value)
-    return f"{text} ±{number_text(radius, 2)}"
+    if low <= -1 or high >= 1:
+        return f"{text} ±?"
+    return f"{text} ±{number_text((high - low) / 2, 2)}"
 
 
 def _share(estimate: Estimate | None) -> str:
@@ -171,16 +173,21 @@ def _troubles(view: StudyView, found: Ensemble) -> list[str]:
     said = []
     for judge in view.judges:
         own = found.judges[judge.title]
-        if own.unanswered:
-            said.append(
-                f"! {counted(own.unanswered, 'question')} to {judge.title} got no answer: "
-                f"{visible_line(own.reason)}"
-            )
         if own.answered and own.valid < _LEAST_VALID * own.answered:
             said.append(
                 f"! {judge.title} chose a score on all criteria for {own.valid} of "
                 f"{own.answered} replies only (a "
                 "probability of at least half on the digits); the others are not scored"
+            )
+        if judge.standing is Standing.FAILED and own.answered:
+            said.append(
+                f"{judge.title} read {own.answered} of {counted(len(view.responses), 'response')} "
+                "before it failed its exam; what it says is shown and counts for nothing"
+            )
+        if own.turned is not None and own.turned > _MOSTLY:
+            said.append(
+                f"! {judge.title} votes for what it reads first: the order decides "
+                f"{own.turned:.0%} of its pairs"
             )
         if own.answered and own.flat:
             said.append(f"! {judge.title} says nearly the same of every reply")

@@ -64,7 +64,8 @@ def votes_section(view: StudyView) -> Section | None:
     )
     note = Sentence(
         "prompts that left wins · ties · right wins: each pair is read in both orders, and where "
-        "the order decides it is a tie; votes count for no score",
+        "the order decides it is a tie; a vote with less than half of its probability on A and B "
+        "is left out; votes count for no score",
         Voice.DIM,
     )
     data = [

@@ -94,13 +94,15 @@ class Exams:
         for name in controls:
             counts = await asyncio.to_thread(control_exam, name, prompts)
             self._keep(name, control_key(name), found, Sat(counts, 1.0, 0, ""))
+        sat = 0
         for member in missing:
-            await self._one_sits(member, prompts, found)
-        return len(missing)
+            sat += await self._one_sits(member, prompts, found)
+        return sat
 
     async def _one_sits(
         self, member: EnsembleMember, prompts: Sequence[ExamPrompt], found: ExamMaterial
-    ) -> None:
+    ) -> bool:
+        """Whether enough of it was answered to say anything of the judge."""
         study = self._study
 
         began = time.monotonic()
@@ -132,8 +134,9 @@ class Exams:
             study.lead().put(UNANSWERED, [self._attempt(member, sat.reason)])
             study.state.report_problem(problem)
             study.ensemble.forget()
-            return
+            return False
         self._keep(member.title, member.key, found, sat)
+        return True
 
     def _attempt(self, member: EnsembleMember, reason: str) -> Unanswered:
         return Unanswered(

@@ -153,7 +153,7 @@ class HeadlessRun:
         telling = asyncio.create_task(self._tell_activity())
         try:
             sat = await workspace.exams.run_alone()
-            _LOG.info("exam: %s sat it, the others had before", counted(sat, "judge"))
+            _LOG.info("exam: %s sat it now", counted(sat, "judge"))
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)

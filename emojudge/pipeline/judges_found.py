@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
+from emojudge.candidates.discover import check_judge_model
 from emojudge.config_file import LoadedConfig
 from emojudge.errors import UsageError
+from emojudge.judges import plugins
 from emojudge.judges.controls import CONTROLS
 from emojudge.judges.exam_lines import control_data, standing_data, table_lines
 from emojudge.pipeline.study import Study
@@ -62,6 +65,23 @@ def require_judges(loaded: LoadedConfig) -> None:
             f"{loaded.file} names no judges to examine. judging_config.judges takes some, for "
             f"example {_EXAMPLE}."
         )
+
+
+def check_judges(loaded: LoadedConfig) -> None:
+    """Look at what judges need, without asking any. Raises UsageError naming the judge."""
+    judging = loaded.config.judging_config
+    for name in judging.metrics:
+        plugins.metric(name)
+    for one in judging.judges:
+        if one.plugin is not None:
+            plugins.judge(one.name, one.weight, one.plugin)
+        elif one.api_key_env is not None and not os.environ.get(one.api_key_env):
+            raise UsageError(
+                f"Judge {one.name} needs a key, and the environment variable {one.api_key_env} "
+                "that should hold it is not set."
+            )
+        elif one.model is not None and one.url is None:
+            check_judge_model(one.name, loaded.resolve(one.model))
 
 
 def judges_found(study: Study) -> JudgesFound:

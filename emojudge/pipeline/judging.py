@@ -35,6 +35,7 @@ class Judging:
         self._study = study
         self._text_models = text_models
         self._judge_models = judge_models
+        self._complained_of: set[str] = set()
         self.tools = JudgeTools(
             embed=text_models.embed,
             emotions=text_models.emotions,
@@ -45,7 +46,8 @@ class Judging:
         )
 
     def try_again(self) -> None:
-        """Ask again what gave no answer before."""
+        """Ask again what gave no answer before, and say so again if there is none."""
+        self._complained_of.clear()
         self._judge_models.try_again()
 
     def _situation(self, prompt_id: str) -> tuple[Message, ...]:
@@ -58,11 +60,12 @@ class Judging:
             return
         self._study.lead().put(UNANSWERED, missing)
         title = missing[0].judge.removeprefix(PREFIX)
-        problem = (
-            f"{counted(len(missing), 'question')} to judge {title} got no answer, the first: "
-            f"{missing[0].reason}"
-        )
-        _LOG.warning("%s", problem)
+        problem = f"judge {title} gives no answer: {missing[0].reason}"
+        if title in self._complained_of:
+            _LOG.debug("%s; %s more", problem, counted(len(missing), "question"))
+            return
+        self._complained_of.add(title)
+        _LOG.warning("%s; the results count what it was asked in vain", problem)
         self._study.state.report_problem(problem)
 
     async def warm_up(self) -> None:

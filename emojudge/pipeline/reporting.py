@@ -17,13 +17,22 @@ def people_done(view: StudyView) -> bool:
 
 
 def all_judged(study: Study) -> bool:
-    """Whether every wanted response is stored and judged by every judge."""
-    wanted = sum(
-        len(study.cells(candidate, prompt))
-        for candidate in study.discovery.candidates
-        for prompt in study.discovery.prompts
-    )
-    return len(study.view().judgements) == wanted * len(study.judges)
+    """Whether every wanted response is stored and judged by every judge that is asked."""
+    judges = study.judges
+    for prompt in study.discovery.prompts:
+        wanted = (
+            study.stored(cell)
+            for candidate in study.discovery.candidates
+            for cell in study.cells(candidate, prompt)
+        )
+        if None in wanted:
+            return False
+        group = study.group(prompt)
+        for judge in judges:
+            found = study.judgements_of(judge, group)
+            if not found or None in found:
+                return False
+    return True
 
 
 def phases_completed(study: Study) -> list[str]:
