@@ -142,7 +142,7 @@ class StoredEnsemble:
     @property
     def sits_exams(self) -> bool:
         """Whether the study has prompts enough for an exam of its own."""
-        return bool(ordered_prompts(self._study.discovery.prompts, self._study.seed))
+        return len(self._study.discovery.prompts) >= EXAM_PROMPTS
 
     @property
     def exam_prompts(self) -> tuple[Prompt, ...]:
