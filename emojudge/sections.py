@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from emojudge.view import StudyView
 
 
+HELD_BACK = (
+    "held back until there is a verdict, because what the AI says trains raters "
+    "(human_judging.show_ai_scores: after_item shows them now)"
+)
+"""What stands in the place of what the AI says of single items while people rate."""
+
 SCALE_WIDTH = 25
 """Characters of a scale, wherever it is drawn as text."""
 

@@ -84,6 +84,11 @@ def human_seconds(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
+def shortened(text: str, most: int) -> str:
+    """At most so many characters, with a mark where something is missing."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
 def counted(number: int, noun: str) -> str:
     """``1 item``, ``2 items``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

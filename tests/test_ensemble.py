@@ -74,6 +74,16 @@ def standing(study: Study, title: str) -> JudgeStanding:
     return next(one for one in study.view().judges if one.title == title)
 
 
+def rate_one_item(study: Study) -> None:
+    session = RaterSession(Study(study.loaded), "ana")
+    item = session.next_item()
+    assert item is not None
+    for _ in range(4 * len(item.panes)):
+        session.score(3)
+    session.submit()
+    session.close()
+
+
 @pytest.fixture
 async def examined(tmp_path: Path) -> Study:
     """Sixty prompts, and judges that are right, guess and mumble."""
@@ -185,13 +195,7 @@ async def test_a_new_judge_and_a_new_candidate_cost_only_what_is_new(tmp_path: P
 async def test_add_judge_and_who_comes_after_ratings_does_not_count(tmp_path: Path) -> None:
     study = await small(tmp_path, judge(tmp_path, "right-95-3"))
     await ai_judge(study)
-    session = RaterSession(Study(study.loaded), "ana")
-    item = session.next_item()
-    assert item is not None
-    for _ in range(4 * len(item.panes)):
-        session.score(3)
-    session.submit()
-    session.close()
+    rate_one_item(study)
     later = Study(study.loaded)
     later.add_judge("new", {"model": mind(tmp_path, "right-95-4"), "persona": "analytical"})
     assert standing(later, "new").persona == "analytical"
@@ -222,13 +226,7 @@ async def test_a_judge_of_itself_is_allowed_and_named(
 
 
 async def test_a_judge_that_passed_before_people_rated_goes_on_counting(examined: Study) -> None:
-    session = RaterSession(Study(examined.loaded), "ana")
-    item = session.next_item()
-    assert item is not None
-    for _ in range(4 * len(item.panes)):
-        session.score(3)
-    session.submit()
-    session.close()
+    rate_one_item(examined)
     folder = examined.loaded.file.parent
     config = json.loads(examined.loaded.file.read_text())
     judges = config["judging_config"]["judges"]

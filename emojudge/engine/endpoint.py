@@ -118,9 +118,8 @@ class Endpoint:
         *,
         timeout_seconds: float,
         at_once: int = 4,
-        client: httpx2.AsyncClient | None = None,
     ) -> None:
-        """``url`` ends with ``/v1``; ``client`` may be one that waits for nobody, in tests.
+        """``url`` ends with ``/v1``.
 
         Raises EndpointError for a key that cannot go into a header, without repeating it.
         """
@@ -130,7 +129,7 @@ class Endpoint:
                 "environment variable that holds it."
             )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client = client or httpx2.AsyncClient(
+        self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds)),
             follow_redirects=False,
         )

@@ -26,8 +26,6 @@ MakesMember = Callable[[JudgeConfig], EnsembleMember]
 class EmotionalJudge:
     """The judges of the ensemble. ``make`` turns a config entry into a judge."""
 
-    part = PART
-
     def __init__(self, judges: Sequence[JudgeConfig], make: MakesMember) -> None:
         self._make = make
         self._members: dict[str, EnsembleMember] = {}
@@ -180,6 +178,10 @@ class Consensus:
 
     judges: tuple[str, ...]
     agreement: Mapping[str, float]
+
+    def below(self, threshold: float) -> int:
+        """On how many responses they agree less than this."""
+        return sum(one < threshold for one in self.agreement.values())
 
 
 def consensus_of(

@@ -109,7 +109,7 @@ class EnsembleMember(ABC):
         ):
             own = self.judgement_id(response.id)
             if isinstance(found, NoAnswer):
-                missing.append(self._unanswered(own, response, found))
+                missing.append(self.unanswered(own, response, found))
             else:
                 judgements.append(judgement_of(self.name, own, response, found))
         tools.unanswered(missing)
@@ -124,7 +124,8 @@ class EnsembleMember(ABC):
         silent = silent_figures(qualities)
         return [found.get(one, silent) for one in readings]
 
-    def _unanswered(self, own: str, response: Response, why: NoAnswer) -> Unanswered:
+    def unanswered(self, own: str, response: Response, why: NoAnswer) -> Unanswered:
+        """What is kept of a question about a response that got no answer."""
         return Unanswered(
             id=own,
             judge=self.name,

@@ -17,8 +17,10 @@ from emojudge.domain import Criterion, DamageCount, Judgement, Quality, Vote
 from emojudge.estimates import Estimate, Floats, Ints, correlation, ratio
 from emojudge.judges.controls import control_scores
 from emojudge.judges.emotional_judge import Consensus, consensus_of, scores_of_judge
+from emojudge.judges.pairs import prompt_scores
 from emojudge.judges.questions import COVERED, LEAST_MASS, LEFT_OUT, SILENT, SINGLE, mass_of, valid
 from emojudge.judges.rubric import COUNTED
+from emojudge.judges.section_parts import baseline_of
 from emojudge.text import without_thinking
 from emojudge.view import JudgeStanding, StudyView, mean_over_prompts
 
@@ -109,14 +111,8 @@ def _spread(scores: Floats, prompt: Ints) -> float | None:
 
 def _between(view: StudyView, scores: Mapping[str, float]) -> float | None:
     """The standard deviation of candidates' means over prompts."""
-    means = []
-    for candidate in view.candidates:
-        by_prompt: dict[str, list[float]] = defaultdict(list)
-        for one in view.responses:
-            if one.candidate == candidate.sha256 and one.id in scores:
-                by_prompt[one.prompt_id].append(scores[one.id])
-        if by_prompt:
-            means.append(float(np.mean([np.mean(own) for own in by_prompt.values()])))
+    by_candidate = prompt_scores(view, scores)
+    means = [float(np.mean(list(own.values()))) for own in by_candidate.values()]
     return float(np.std(means)) if len(means) > 1 else None
 
 
@@ -266,23 +262,17 @@ def graded(view: StudyView, title: str) -> dict[str, DamageCount]:
 
     A prompt's means of the judge's scores are compared, the baseline's and the candidate's.
     """
-    scores = view.judge_scores.get(title, {})
-    means: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for one in view.responses:
-        if one.id in scores:
-            means[one.candidate, one.prompt_id].append(scores[one.id])
-    baseline = next((one.sha256 for one in view.candidates if one.is_baseline), "")
+    means = prompt_scores(view, view.judge_scores.get(title, {}))
+    baseline = baseline_of(view)
+    reference = means.get(baseline.sha256, {}) if baseline is not None else {}
     found = {}
     for candidate in view.candidates:
-        pairs = [
-            (means[baseline, prompt.id], means[candidate.sha256, prompt.id])
-            for prompt in view.prompts
-            if (baseline, prompt.id) in means and (candidate.sha256, prompt.id) in means
-        ]
-        if pairs and not candidate.is_baseline:
-            wins = sum(float(np.mean(own)) > float(np.mean(other)) for own, other in pairs)
+        own = means.get(candidate.sha256, {})
+        shared = reference.keys() & own.keys()
+        if shared and not candidate.is_baseline:
+            wins = sum(reference[prompt] > own[prompt] for prompt in shared)
             found[candidate.sha256] = DamageCount(
-                damage=candidate.name, wins=wins, prompts=len(pairs)
+                damage=candidate.name, wins=wins, prompts=len(shared)
             )
     return found
 

@@ -34,6 +34,7 @@ from emojudge.judges.section_parts import (
     voice_of,
 )
 from emojudge.sections import (
+    HELD_BACK,
     Block,
     Column,
     ReportKey,
@@ -43,7 +44,7 @@ from emojudge.sections import (
     Table,
     Voice,
 )
-from emojudge.text import counted, visible_line
+from emojudge.text import counted, shortened, visible_line
 from emojudge.view import JudgeStanding, Standing, StudyView
 
 _SHOWN = 8
@@ -216,7 +217,7 @@ def _parts(view: StudyView) -> list[Block]:
     consensus = ensemble_figures(view).consensus
     threshold = view.config.judging_config.consensus_threshold
     if consensus.agreement:
-        below = sum(one < threshold for one in consensus.agreement.values())
+        below = consensus.below(threshold)
         mean = sum(consensus.agreement.values()) / len(consensus.agreement)
         counts = any(one.weight > 0 for one in view.judges)
         lines.append(
@@ -306,7 +307,7 @@ def differing_section(view: StudyView, *, may_be_read: bool) -> Section | None:
             if response_id in view.judge_scores[title]
         }
         said = visible_line(prompts[response.prompt_id].messages[-1].content)
-        shown = said if len(said) <= _PROMPT_LENGTH else said[: _PROMPT_LENGTH - 1].rstrip() + "…"
+        shown = shortened(said, _PROMPT_LENGTH)
         rows.append(
             [
                 ("! " if agreement < threshold else "  ") + f"{agreement:.2f}",
@@ -325,13 +326,7 @@ def differing_section(view: StudyView, *, may_be_read: bool) -> Section | None:
                 "scores": scores,
             }
         )
-    blocks: tuple[Block, ...] = (
-        Sentence(
-            "held back until there is a verdict, because what the AI says trains raters "
-            "(human_judging.show_ai_scores: after_item shows them now)",
-            Voice.DIM,
-        ),
-    )
+    blocks: tuple[Block, ...] = (Sentence(HELD_BACK, Voice.DIM),)
     if may_be_read:
         meaning = f"agreement of the judges; ! is below {threshold:g}"
         blocks = (*map(Sentence, aligned(rows)), Sentence(meaning, Voice.DIM))
@@ -401,9 +396,8 @@ def _data(
             "judges": list(found.consensus.judges),
             "responses": len(found.consensus.agreement),
             "threshold": view.config.judging_config.consensus_threshold,
-            "below_threshold": sum(
-                one < view.config.judging_config.consensus_threshold
-                for one in found.consensus.agreement.values()
+            "below_threshold": found.consensus.below(
+                view.config.judging_config.consensus_threshold
             ),
         },
         "ai_score_shares": shares_of(view.part_scores, view.config.ai_scoring),

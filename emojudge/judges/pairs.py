@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -36,11 +36,17 @@ def near_pairs(candidates: Sequence[Candidate]) -> set[frozenset[str]]:
     }
 
 
-def prompt_scores(view: StudyView) -> dict[str, dict[str, float]]:
-    """The AI score of each candidate (sha256) on each prompt: the mean over its responses."""
+def prompt_scores(
+    view: StudyView, scores: Mapping[str, float] | None = None
+) -> dict[str, dict[str, float]]:
+    """The score of each candidate (sha256) on each prompt: the mean over its scored responses.
+
+    ``scores`` are by response id; the AI's where they are not given.
+    """
+    known = view.ai_scores if scores is None else scores
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for response in view.responses:
-        score = view.ai_scores.get(response.id)
+        score = known.get(response.id)
         if score is not None:
             values[response.candidate][response.prompt_id].append(score)
     return {

@@ -6,8 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 
-from emojudge import clock
-from emojudge.domain import Prompt, Unanswered, Vote
+from emojudge.domain import Prompt, Vote
 from emojudge.judges.ensemble_member import Ballot, EnsembleMember
 from emojudge.judges.judge import JudgeTools
 from emojudge.judges.questions import Figures, NoAnswer
@@ -70,7 +69,7 @@ class Voting:
             if isinstance(there, NoAnswer) or isinstance(back, NoAnswer):
                 why = there if isinstance(there, NoAnswer) else back
                 assert isinstance(why, NoAnswer)
-                missing.append(_unanswered(one, why))
+                missing.append(judge.unanswered(one.id, one.left, why))
                 continue
             votes.append(
                 Vote(
@@ -93,15 +92,3 @@ class Voting:
 
 def _of(found: dict[Ballot, Figures | NoAnswer], ballot: Ballot) -> Figures | NoAnswer:
     return found.get(ballot, {"first": 0.5, "mass": 1.0})
-
-
-def _unanswered(vote: WantedVote, why: NoAnswer) -> Unanswered:
-    return Unanswered(
-        id=vote.id,
-        judge=vote.judge.name,
-        candidate=vote.left.candidate,
-        prompt_id=vote.left.prompt_id,
-        sample=vote.left.sample,
-        reason=why.reason,
-        created=clock.stamp(),
-    )

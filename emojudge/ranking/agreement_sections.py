@@ -24,6 +24,7 @@ from emojudge.ranking.sections import ends
 from emojudge.ranking.standing import standing_of
 from emojudge.ranking.verdict import score_text
 from emojudge.sections import (
+    HELD_BACK,
     Block,
     Column,
     Interval,
@@ -37,7 +38,7 @@ from emojudge.sections import (
     Trend,
     Voice,
 )
-from emojudge.text import counted, visible_line
+from emojudge.text import counted, shortened, visible_line
 from emojudge.view import StudyView
 
 _SHOWN_DISAGREEMENTS = 12
@@ -338,7 +339,7 @@ def disagreement_section(view: StudyView) -> Section | None:
         people = labels[item.candidates[one.preferred_by_people]]
         ai = labels[item.candidates[one.preferred_by_ai]]
         said = visible_line(prompts[item.item.prompt_id].messages[-1].content)
-        shown = said if len(said) <= _PROMPT_LENGTH else said[: _PROMPT_LENGTH - 1].rstrip() + "…"
+        shown = shortened(said, _PROMPT_LENGTH)
         rows.append([f"{one.gap:.2f}", f"{item.item.rater} {people}", f"AI {ai}", f"“{shown}”"])
         data.append(
             {
@@ -357,10 +358,7 @@ def disagreement_section(view: StudyView) -> Section | None:
     empty = "AI and people never preferred different responses"
     if not may_be_read(view):
         lines = []
-        empty = (
-            "held back until there is a verdict, because what the AI says trains raters "
-            "(human_judging.show_ai_scores: after_item shows them now)"
-        )
+        empty = HELD_BACK
     return Section(
         "disagreements",
         "disagreements worth reading",
