@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from emojudge.errors import ConfigError
@@ -19,6 +19,9 @@ RATE = "rate"
 RESULTS = "results"
 DEPLOY = "deploy"
 SCREENS = (CANDIDATES, RATE, RESULTS, DEPLOY)
+SCORES = "scores"
+PAIRS = "pairs"
+MODES = {RATE: (SCORES, PAIRS)}
 
 _KEY_NAMES = {
     "left": "←",
@@ -27,6 +30,11 @@ _KEY_NAMES = {
     "down": "↓",
     "enter": "⏎",
     "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "comma": ",",
+    "plus": "+",
+    "minus": "-",
     "colon": ":",
     "escape": "esc",
     "pageup": "PgUp",
@@ -41,7 +49,8 @@ class Action:
 
     ``call`` is the method's name and arguments without the ``action_`` prefix. ``footer`` is the
     label in the key line, or None to leave the action out of it; actions that share a footer
-    label stand there once, with all their keys.
+    label stand there once, with all their keys. ``mode`` is the mode of its screen in which it
+    works; actions of different modes may share a key.
     """
 
     id: str
@@ -49,6 +58,7 @@ class Action:
     call: str
     tooltip: str
     footer: str | None = None
+    mode: str = ""
 
     @property
     def scope(self) -> str:
@@ -67,34 +77,78 @@ def key_label(key: str) -> str:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action("app.help", ("f1", "question_mark"), "help", "What every key here does", "help"),
+    Action("app.help", ("question_mark", "f1"), "help", "What every key here does", "help"),
     Action("app.candidates", ("f2",), "show('candidates')", "Candidates and their progress"),
     Action("app.rate", ("f3",), "show('rate')", "Rate responses, blind"),
     Action("app.results", ("f4",), "show('results')", "Ranking, agreement, judges"),
     Action("app.deploy", ("f5",), "show('deploy')", "Promote and roll back"),
     Action("app.next", ("tab",), "next_screen(1)", "The next screen"),
     Action("app.previous", ("shift+tab",), "next_screen(-1)", "The previous screen"),
+    Action("app.settings", ("comma",), "settings", "Theme, reading speed, breaks"),
     Action("app.palette", ("ctrl+p", "colon"), "command_palette", "Find an action by its name"),
     Action("app.quit", ("q",), "quit", "Leave; nothing is lost", "quit"),
     Action("candidates.start", ("s",), "start", "Generate and judge everything", "start"),
     Action("candidates.pause", ("p",), "pause", "Finish the prompt in hand, then stop", "pause"),
+    Action("candidates.stop", ("x",), "stop", "Stop now; texts under way are dropped", "stop"),
     Action("candidates.discover", ("d",), "discover", "Look for candidates again", "discover"),
     *(
-        Action(f"rate.score.{value}", (str(value),), f"score({value})", f"Score {value} of 5")
+        Action(
+            f"rate.score.{value}",
+            (str(value),),
+            f"score({value})",
+            f"Score {value} of 5 and move on",
+            "score",
+            SCORES,
+        )
         for value in range(1, 6)
     ),
-    Action("rate.left", ("left", "h"), "move(-1, 0)", "The pane to the left", "pane"),
-    Action("rate.right", ("right", "l"), "move(1, 0)", "The pane to the right", "pane"),
-    Action("rate.up", ("up", "k"), "move(0, -1)", "The criterion above", "criterion"),
-    Action("rate.down", ("down", "j"), "move(0, 1)", "The criterion below", "criterion"),
-    Action("rate.submit", ("enter",), "submit", "Store the item and go on", "submit"),
+    Action(
+        "rate.left_better",
+        ("left_square_bracket",),
+        "vote('left')",
+        "The left response is better",
+        "left better",
+        PAIRS,
+    ),
+    Action("rate.tie", ("space",), "vote('tie')", "Neither is better", "tie", PAIRS),
+    Action(
+        "rate.right_better",
+        ("right_square_bracket",),
+        "vote('right')",
+        "The right response is better",
+        "right better",
+        PAIRS,
+    ),
+    Action("rate.left", ("left", "h"), "move(-1, 0)", "The pane to the left", "move"),
+    Action("rate.down", ("down", "j"), "move(0, 1)", "The criterion below", "move"),
+    Action("rate.up", ("up", "k"), "move(0, -1)", "The criterion above", "move"),
+    Action("rate.right", ("right", "l"), "move(1, 0)", "The pane to the right", "move"),
+    Action("rate.reveal", ("space",), "reveal", "Show all text that is there", "all text", SCORES),
+    Action(
+        "rate.reveal_pair", ("enter",), "show_all", "Show all text that is there", "all text", PAIRS
+    ),
+    Action("rate.submit", ("enter",), "submit", "Store the item and go on", "submit", SCORES),
+    Action(
+        "rate.ahead",
+        ("b",),
+        "put_ahead",
+        "Of equal totals, the focused pane is better; again takes it back",
+        "better",
+        SCORES,
+    ),
+    Action("rate.undo", ("u",), "undo", "Take back the last step, item after item", "undo"),
     Action("rate.comment", ("c",), "comment", "A comment on the focused pane", "comment"),
+    Action("rate.comment_item", ("C",), "comment_item", "A comment on the whole item"),
+    Action("rate.flag", ("f",), "flag", "Flag the focused response, with a reason", "flag"),
     Action("rate.skip", ("s",), "skip", "Leave this item, with a reason", "skip"),
-    Action("rate.undo", ("u",), "undo", "Take back the last score or comment", "undo"),
-    Action("rate.reveal", ("space",), "reveal", "Show all text that is there at once", "reveal"),
+    Action("rate.mode", ("v",), "switch_mode", "Votes on pairs, or scores again", "pairs/scores"),
     Action("rate.prompt", ("o",), "open_prompt", "More room for the prompt, or less again"),
-    Action("rate.scroll_up", ("pageup",), "scroll_text(-1)", "Scroll all responses up"),
-    Action("rate.scroll_down", ("pagedown",), "scroll_text(1)", "Scroll all responses down"),
+    Action("rate.scroll_down", ("pagedown", "ctrl+d"), "scroll_text(1)", "All responses down"),
+    Action("rate.scroll_up", ("pageup", "ctrl+u"), "scroll_text(-1)", "All responses up"),
+    Action("rate.scroll_own_down", ("J",), "scroll_own(1)", "The focused response alone, down"),
+    Action("rate.scroll_own_up", ("K",), "scroll_own(-1)", "The focused response alone, up"),
+    Action("rate.faster", ("plus",), "reveal_speed(1)", "Show words faster"),
+    Action("rate.slower", ("minus",), "reveal_speed(-1)", "Show words more slowly"),
     Action("results.left", ("left", "h"), "choose(-1)", "The disagreement before", "disagreement"),
     Action("results.right", ("right", "l"), "choose(1)", "The next disagreement", "disagreement"),
     Action(
@@ -119,7 +173,12 @@ ACTIONS: tuple[Action, ...] = (
     ),
 )
 
-_SCORE_LABEL = "score"
+_BY_ID = {action.id: action for action in ACTIONS}
+
+
+def action_of(action_id: str) -> Action:
+    """The action with this id."""
+    return _BY_ID[action_id]
 
 
 def actions_of(scope: str) -> list[Action]:
@@ -127,27 +186,39 @@ def actions_of(scope: str) -> list[Action]:
     return [action for action in ACTIONS if action.scope == scope]
 
 
+def keys_of(action: Action, keymap: Mapping[str, str]) -> list[str]:
+    """An action's keys, after the person's keymap."""
+    mapped = keymap.get(action.id)
+    return [key.strip() for key in mapped.split(",")] if mapped else list(action.keys)
+
+
 def shown_key(action_id: str, keymap: Mapping[str, str]) -> str:
     """The first key of an action as it is printed, after the person's keymap."""
-    action = next(one for one in ACTIONS if one.id == action_id)
-    return key_label(keymap.get(action_id, action.keys[0]).split(",")[0].strip())
+    return key_label(keys_of(_BY_ID[action_id], keymap)[0])
 
 
-def footer_entries(scope: str, keymap: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(keys, label) pairs for the key line of a screen, then those of the app."""
+def footer_entries(
+    scope: str,
+    keymap: Mapping[str, str],
+    *,
+    mode: str = "",
+    without: Collection[str] = (),
+) -> list[tuple[str, str]]:
+    """(keys, label) pairs for the key line of a screen, then those of the app.
+
+    ``without`` are ids of actions that would do nothing now.
+    """
     entries: dict[str, list[str]] = {}
     for action in [*actions_of(scope), *actions_of(APP)]:
-        keys = keymap.get(action.id, action.keys[0]).split(",")
-        if action.id.startswith("rate.score."):
-            entries.setdefault(_SCORE_LABEL, []).append(key_label(keys[0]))
-        elif action.footer:
-            entries.setdefault(action.footer, []).append(key_label(keys[0]))
+        if action.footer and action.id not in without and action.mode in ("", mode):
+            key = key_label(keys_of(action, keymap)[0])
+            entries.setdefault(action.footer, []).append(key)
     return [(_join(keys), label) for label, keys in entries.items()]
 
 
 def _join(keys: list[str]) -> str:
     """``1 2 3 4 5`` becomes ``1–5``; arrows stand together."""
-    if len(keys) > 2:
+    if len(keys) > 2 and all(key.isdecimal() for key in keys):
         return f"{keys[0]}–{keys[-1]}"
     return "".join(keys)
 
@@ -157,14 +228,15 @@ def check_keymap(keymap: Mapping[str, str]) -> None:
 
     ``keymap`` maps action ids to comma-separated keys. Raises ConfigError naming both actions.
     """
-    known = {action.id: action for action in ACTIONS}
     for action_id in keymap:
-        if action_id not in known:
-            near = difflib.get_close_matches(action_id, known, n=1)
+        if action_id not in _BY_ID:
+            near = difflib.get_close_matches(action_id, _BY_ID, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"settings.toml: keymap names no action {action_id!r}.{hint}")
     for scope in SCREENS:
-        _check_scope([*actions_of(APP), *actions_of(scope)], keymap)
+        own = [*actions_of(APP), *actions_of(scope)]
+        for mode in MODES.get(scope, ("",)):
+            _check_keys((one for one in own if one.mode in ("", mode)), keymap)
 
 
 def _key_name(key: str) -> str:
@@ -174,12 +246,10 @@ def _key_name(key: str) -> str:
     return key
 
 
-def _check_scope(actions: Iterable[Action], keymap: Mapping[str, str]) -> None:
+def _check_keys(actions: Iterable[Action], keymap: Mapping[str, str]) -> None:
     owner: dict[str, str] = {}
     for action in actions:
-        mapped = keymap.get(action.id)
-        keys = [one.strip() for one in mapped.split(",")] if mapped else action.keys
-        for key in map(_key_name, keys):
+        for key in map(_key_name, keys_of(action, keymap)):
             if key in owner:
                 raise ConfigError(
                     f"settings.toml: the key {key!r} would mean both {owner[key]} and "

@@ -18,12 +18,14 @@ from emojudge.errors import EmojudgeError
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import EngineModules, unused_gpu
+from emojudge.preferences import PersonalSettings, Preference
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.candidates import CandidatesScreen
 from emojudge.screens.deploy import DeployScreen
 from emojudge.screens.dialogs import HelpScreen
 from emojudge.screens.rate import RateScreen
 from emojudge.screens.results import ResultsScreen
+from emojudge.screens.settings import SettingsScreen
 from emojudge.settings import Settings
 from emojudge.text import visible
 from emojudge.theme import ThemedApp
@@ -53,6 +55,7 @@ class EmojudgeApp(ThemedApp[None]):
         check_keymap(settings.keymap)
         self.desk = Desk(study, rater, modules)
         self.settings = settings
+        self.personal = PersonalSettings(settings)
         self._first_screen = first_screen
         self._start = start
         self.study_is_up = False
@@ -65,7 +68,7 @@ class EmojudgeApp(ThemedApp[None]):
         self.set_keymap(self.settings.keymap)
         desk, keymap = self.desk, self.settings.keymap
         self.add_mode("candidates", lambda: CandidatesScreen(desk, keymap))
-        self.add_mode("rate", lambda: RateScreen(desk, keymap, self.settings))
+        self.add_mode("rate", lambda: RateScreen(desk, keymap, self.personal))
         self.add_mode("results", lambda: ResultsScreen(desk, keymap))
         self.add_mode("deploy", lambda: DeployScreen(desk, keymap))
         self.switch_mode(self._first_screen)
@@ -159,6 +162,15 @@ class EmojudgeApp(ThemedApp[None]):
         """Every key of this screen."""
         if isinstance(self.screen, StudyScreen):
             self.push_screen(HelpScreen(self.screen.SCOPE, self.settings.keymap))
+
+    def action_settings(self) -> None:
+        """What people change while they work."""
+        if isinstance(self.screen, StudyScreen):
+            self.push_screen(SettingsScreen(self.personal, self.desk.rater, self._setting_changed))
+
+    def _setting_changed(self, preference: Preference) -> None:
+        if preference.field == "theme":
+            self.use_theme(self.personal.now.theme)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the action table's entries for this screen and the app."""

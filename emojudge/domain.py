@@ -372,7 +372,8 @@ class Item(Frozen):
 
     Fixed when first shown, so that a restart finds the same item under the same letters.
     ``repeat_of`` is the item that comes back in it, to measure the rater's own consistency;
-    ``adaptive`` says that its candidates were chosen by what is known of them.
+    ``adaptive`` says that its candidates were chosen by what is known of them; a ``pairwise`` item
+    asks for a vote between two responses instead of scores.
     """
 
     id: str
@@ -385,13 +386,15 @@ class Item(Frozen):
     shown: str
     repeat_of: str | None = None
     adaptive: bool = False
+    pairwise: bool = False
 
 
 class PaneScores(Frozen):
-    """What a person has said of one pane so far."""
+    """What a person has said of one pane so far; ``flag`` is why it was flagged."""
 
     scores: dict[Criterion, int] = Field(default_factory=dict)
     comment: str = ""
+    flag: str = ""
 
     @property
     def complete(self) -> bool:
@@ -400,27 +403,44 @@ class PaneScores(Frozen):
 
 
 class Draft(Frozen):
-    """The unsubmitted state of an item, stored at every key; ``id`` is the item's."""
+    """The unsubmitted state of an item, stored at every key; ``id`` is the item's.
+
+    ``comment`` is on the item as a whole; ``ahead`` are panes that were put before those with an
+    equal total, the best first. ``seconds`` and ``idle_seconds`` are what it took so far.
+    """
 
     id: str
     panes: tuple[PaneScores, ...]
     pane: int = 0
     criterion: int = 0
+    comment: str = ""
+    ahead: tuple[int, ...] = ()
+    seconds: float = 0.0
+    idle_seconds: float = 0.0
 
 
 class Rating(Frozen):
-    """One person's scores (1 to 5) for one response."""
+    """One person's scores (1 to 5) for one response.
+
+    ``flag`` is why the rater flagged it. ``names`` are models and vendors that the text names.
+    ``tie_break`` orders responses of one item with equal totals: the larger is preferred, 0 means
+    that nothing was said.
+    """
 
     candidate: str
     response_id: str
     scores: dict[Criterion, int]
     comment: str = ""
+    flag: str = ""
+    names: tuple[str, ...] = ()
+    tie_break: int = 0
 
 
 class RatedItem(Frozen):
     """A submitted item, or a skipped one (then without ratings and with a reason).
 
     ``repeat_of`` and ``adaptive`` are the item's; a repeat is never counted as another rating.
+    ``seconds`` is the time spent on it, without ``idle_seconds``; ``comment`` is on the whole item.
     """
 
     id: str
@@ -434,6 +454,40 @@ class RatedItem(Frozen):
     submitted: str
     repeat_of: str | None = None
     adaptive: bool = False
+    idle_seconds: float = 0.0
+    comment: str = ""
+
+
+class Preference(StrEnum):
+    """Which of two responses side by side a person prefers."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    TIE = "tie"
+
+
+class PairVote(Frozen):
+    """One person's quick vote between two responses, given blind; ``id`` is the item's.
+
+    ``candidates`` (sha256), ``responses``, ``comments``, ``flags`` and ``names`` hold the left
+    one's first. Votes feed Bradley-Terry strengths, never the verdict.
+    """
+
+    id: str
+    rater: str
+    number: int
+    prompt_id: str
+    sample: int
+    candidates: tuple[str, str]
+    responses: tuple[str, str]
+    preferred: Preference
+    comment: str = ""
+    comments: tuple[str, str] = ("", "")
+    flags: tuple[str, str] = ("", "")
+    names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    seconds: float
+    idle_seconds: float = 0.0
+    submitted: str
 
 
 def human_score(scores: Mapping[Criterion, int], weights: Mapping[Criterion, float]) -> float:

@@ -20,12 +20,17 @@ _RATER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 
 class Settings(Frozen):
-    """One person's preferences."""
+    """One person's preferences.
+
+    ``break_minutes`` is the time of rating after which a break is suggested, 0 for never; ``theme``
+    is ``auto`` or a theme's name; words are shown at most so fast in every pane.
+    """
 
     rater: str | None = None
-    theme: str = "emojudge-dark"
-    paints_per_second: int = Field(default=12, ge=1, le=30)
+    theme: str = "auto"
+    paints_per_second: int = Field(default=12, ge=1, le=15)
     reveal_words_per_second: float = Field(default=18.0, gt=0, le=1000)
+    break_minutes: int = Field(default=45, ge=0, le=600)
     keymap: dict[str, str] = Field(default_factory=dict)
 
 

@@ -6,9 +6,11 @@ sign beside it.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TypeVar
 
+from rich.console import Console
 from textual.app import App
 from textual.theme import Theme
 
@@ -88,16 +90,39 @@ THEMES = (
 )
 
 
+AUTO = "auto"
+_TERMINALS_OWN = "ansi-dark"
+_FEW_COLOURS = (None, "standard", "windows")
+
+
 class ThemedApp(App[T]):
-    """An app with our themes and style sheet; an unknown theme name means the dark one."""
+    """An app with our themes and style sheet; an unknown theme name is taken as ``auto``.
+
+    ``NO_COLOR`` means no colour at all, as https://no-color.org wants it: weight and signs remain.
+    """
 
     CSS_PATH = Path(__file__).with_name("emojudge.tcss")
 
     def __init__(self, theme: str) -> None:
+        # An empty one means nothing; Textual takes any, and forgets it.
+        self._colourless = bool(os.environ.get("NO_COLOR"))
+        if not self._colourless:
+            os.environ.pop("NO_COLOR", None)
         super().__init__()
         for own in THEMES:
             self.register_theme(own)
-        self.theme = theme if theme in self.available_themes else THEMES[0].name
+        self.use_theme(theme)
+
+    def use_theme(self, name: str) -> None:
+        """Change the colours."""
+        if self._colourless:
+            # The others would be painted in shades of grey.
+            name = _TERMINALS_OWN
+        elif name not in self.available_themes:
+            console = Console()
+            few = console.is_terminal and console.color_system in _FEW_COLOURS
+            name = _TERMINALS_OWN if few else THEMES[0].name
+        self.theme = name
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Themes that are not ours still have our voices."""

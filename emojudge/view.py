@@ -18,6 +18,7 @@ from emojudge.domain import (
     Criterion,
     Exam,
     Judgement,
+    PairVote,
     Prompt,
     Quality,
     RatedItem,
@@ -118,6 +119,7 @@ class StudyView:
     not; ``control_exams`` are by control, ``judges_gone`` were taken out after people had begun to
     rate. ``again`` are the baseline's responses with the same seeds at another batch width, judged
     in ``again_judgements``; ``technical`` is by sha256.
+    ``pair_votes`` are people's quick votes on present responses.
     ``left_out_items`` were rated on responses that other settings made. ``core`` is None where
     nobody looked. ``memo`` keeps what rooms computed from this view, by their names,
     ``judged_memo`` what follows from its
@@ -146,6 +148,7 @@ class StudyView:
     again_judgements: tuple[Judgement, ...] = ()
     technical: Mapping[str, TechnicalMetrics] = field(default_factory=dict)
     baseline_check: BaselineCheck | None = None
+    pair_votes: tuple[PairVote, ...] = ()
     left_out_items: int = 0
     damage: tuple[str, ...] = ()
     core: CoreSummary | None = None

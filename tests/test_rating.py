@@ -13,7 +13,7 @@ from emojudge.domain import Criterion, PaneScores
 from emojudge.errors import LockHeld, NeedsPerson
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.headless import HeadlessRun
-from emojudge.pipeline.rating import NotComplete, RaterSession
+from emojudge.pipeline.rating import CannotUndo, NotComplete, RaterSession
 from emojudge.pipeline.reveal import Lockstep, PaneText
 from emojudge.pipeline.study import Study
 from tests.studies import PROMPTS, SCRIPTED, judged_study, write_study
@@ -107,11 +107,12 @@ async def test_all_prompts_come_once_then_nothing(tmp_path: Path) -> None:
 async def test_undo_takes_back_scores_and_comments(tmp_path: Path) -> None:
     session = RaterSession(await judged_study(tmp_path), "ana")
     session.next_item()
-    assert not session.undo()
+    with pytest.raises(CannotUndo, match="nothing more"):
+        session.undo()
     session.score(2)
     session.comment("hm")
-    assert session.undo()
-    assert session.undo()
+    session.undo()
+    session.undo()
     assert session.draft is not None
     assert session.draft.panes[0] == PaneScores()
     session.close()
@@ -229,7 +230,11 @@ def test_panes_show_the_same_number_of_words_whatever_their_speed() -> None:
     fast = "a b c d e f"
     assert step.shown(panes((fast, True), ("x y", False)), 1.0) == ["a", "x"]
     assert step.shown(panes((fast, True), ("x yes z", False)), 2.0) == ["a b", "x yes"]
-    assert step.shown(panes((fast, True), ("x yes z", True)), 3.0) == [fast, "x yes z"]
+    ended = panes((fast, True), ("x yes z", True))
+    assert step.shown(ended, 3.0) == ["a b", "x yes"]
+    # The rest comes at the pace of the slow one, as if it had more to say.
+    assert step.shown(ended, 7.0) == ["a b c d", "x yes z"]
+    assert step.shown(ended, 9.0) == [fast, "x yes z"]
 
 
 def test_swapping_the_timing_of_two_candidates_gives_the_same_frames() -> None:
@@ -258,6 +263,6 @@ def test_the_speed_is_the_readers_and_can_be_skipped() -> None:
     assert step.shown(whole, 11.0) == ["a b", "e f"]
     step.skip()
     assert step.shown(whole, 11.0) == ["a b c d", "e f g h"]
-    assert step.complete(whole)
+    assert step.complete
     step.restart()
     assert step.shown(whole, 12.0) == ["", ""]

@@ -24,13 +24,13 @@ from emojudge.sections import Mark, Scale
 from emojudge.settings import Settings
 from emojudge.text import visible
 from emojudge.theme import ThemedApp
-from emojudge.widgets.response_pane import ResponsePane
+from emojudge.widgets.response_pane import PaneLook, ResponsePane
 from emojudge.widgets.response_text import ResponseText
 from emojudge.widgets.score_rows import dots
 from tests.fakes.scripted_worker import HOSTILE
 from tests.studies import SCRIPTED, judged_study, write_study
 
-QUICK = Settings(paints_per_second=30, reveal_words_per_second=1000)
+QUICK = Settings(paints_per_second=15, reveal_words_per_second=1000)
 
 
 def make_app(study: Study, screen: str = "candidates", **options: object) -> EmojudgeApp:
@@ -90,7 +90,7 @@ async def test_text_is_never_markup_and_escapes_are_seen() -> None:
     app = Host(pane)
     async with app.run_test(size=(110, 20)) as pilot:
         pane.body.set_text(visible(HOSTILE))
-        pane.show(PaneScores(comment="[red]x[/]"), 0)
+        pane.show(PaneLook(PaneScores(comment="[red]x[/]"), 0))
         await pilot.pause()
         shown = screen_text(app)
         assert "␛]0;stolen title" in shown
@@ -194,7 +194,7 @@ async def test_a_narrow_terminal_pages_and_drops_no_pane(
         assert isinstance(screen, RateScreen)
         turns = 1
         for _ in range(3):
-            shown = frozenset(pane.letter for pane in screen._panes if pane.display)
+            shown = frozenset(pane.letter for pane in screen.query(ResponsePane) if pane.display)
             turns += bool(seen) and not shown <= seen
             seen |= shown
             await pilot.press("right")
@@ -302,7 +302,7 @@ async def test_a_follower_sees_who_leads_and_rates_what_is_there(tmp_path: Path)
     leader.lead()
     app = make_app(Study(study.loaded))
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: "is in use by process" in screen_text(app))
+        await until(pilot, lambda: "is in use by process" in " ".join(screen_text(app).split()))
         await pilot.press("s")
         await pilot.press("f3")
         await until(pilot, lambda: "believability" in screen_text(app))
@@ -411,7 +411,7 @@ async def test_a_hostile_category_is_only_text(tmp_path: Path) -> None:
 
 async def test_what_is_not_shown_yet_cannot_be_submitted(tmp_path: Path) -> None:
     study = await judged_study(tmp_path)
-    slow = Settings(paints_per_second=30, reveal_words_per_second=0.5)
+    slow = Settings(paints_per_second=15, reveal_words_per_second=0.5)
     app = EmojudgeApp(Study(study.loaded), slow, rater="ana", first_screen="rate", modules=SCRIPTED)
     async with app.run_test(size=(120, 30)) as pilot:
         await until(pilot, lambda: "believability" in screen_text(app))

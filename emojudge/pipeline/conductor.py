@@ -51,6 +51,7 @@ class Conductor:
         self._judging = judging
         self._measurements = measurements
         self._measuring: asyncio.Task[int] | None = None
+        self._asking: asyncio.Task[Any] | None = None
         self._all = False
         self._working = False
         self._paused = False
@@ -75,13 +76,23 @@ class Conductor:
 
     def pause(self) -> None:
         """Finish the texts that are under way, then only prepare what raters need."""
-        if self._all:
-            self._all = False
-            self._responses.drop_waiting(BACKGROUND)
-            if self._measuring is not None:
-                self._measuring.cancel()
-            self._paused = True
-            self._study.state.say("paused; texts under way are finished", running=False)
+        self._hold("paused; texts under way are finished", at_once=False)
+
+    def stop(self) -> None:
+        """Drop the texts and questions that are under way; only raters' texts are made then."""
+        self._hold("stopped; what was finished is stored", at_once=True)
+
+    def _hold(self, what: str, *, at_once: bool) -> None:
+        if not (self._all or (at_once and self._paused)):
+            return
+        self._all = False
+        self._responses.drop(BACKGROUND, under_way=at_once)
+        if self._measuring is not None:
+            self._measuring.cancel()
+        if at_once and self._asking is not None:
+            self._asking.cancel()
+        self._paused = True
+        self._study.state.say(what, running=False)
 
     def _prepare(self, prompt: Prompt, priority: int) -> None:
         self._start()
@@ -132,7 +143,7 @@ class Conductor:
             if prompts:
                 self._study.state.say("judging", running=True)
                 try:
-                    await self._judging.judge(prompts)
+                    await self._ask(prompts)
                 except EmojudgeError as problem:
                     _LOG.error("judging %d prompts: %s", len(prompts), problem)
                     self._give_up(prompts, str(problem))
@@ -145,6 +156,17 @@ class Conductor:
                 self._say_where_we_are()
             if not self._ready:
                 await self._wake.wait()
+
+    async def _ask(self, prompts: Sequence[Prompt]) -> None:
+        """Let the judges judge; a stop ends it, and a new start asks again."""
+        self._asking = asyncio.create_task(self._judging.judge(prompts), name="asking judges")
+        try:
+            await asyncio.wait({self._asking})
+            if not self._asking.cancelled():
+                self._asking.result()
+        finally:
+            self._asking.cancel()
+            self._asking = None
 
     async def _measure(self) -> None:
         """What follows when everything is generated and judged; a pause stops it."""

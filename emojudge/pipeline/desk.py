@@ -151,7 +151,7 @@ class Desk:
         if self.session is not None and self.session.item is not None:
             _LOG.warning("item %s dropped: %s", self.session.item.id, problem)
             self.study.state.report_problem(problem)
-            self.session.skip(f"no response: {problem}")
+            self.session.drop(f"no response: {problem}")
 
     def what_the_ai_said(self, item: Item | None) -> str:
         """The AI's order of a submitted item, where the config wants raters to see it; else ""."""

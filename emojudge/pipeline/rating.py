@@ -6,74 +6,100 @@ Everything a person does is on disk when the call returns, so a session can end 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections.abc import Callable
 
 from tinydb import where
 
 from emojudge import clock
 from emojudge.domain import (
-    Candidate,
     Criterion,
     Draft,
     Item,
+    PairVote,
     PaneScores,
+    Preference,
     Prompt,
     RatedItem,
     Rating,
 )
 from emojudge.errors import EmojudgeError
+from emojudge.pipeline import drafts
+from emojudge.pipeline.attention import Attention, Spent
+from emojudge.pipeline.drawing import ItemDrawer
+from emojudge.pipeline.named_models import named_models, telling_words
 from emojudge.pipeline.study import Study
-from emojudge.ranking.next_item import (
-    MIN_PANES,
-    Draw,
-    Pick,
-    common_prompts,
-    draw_item,
-    draw_repeat,
-    pane_count,
-    prompt_order,
-    repeats_due,
-)
-from emojudge.ranking.scored import adaptive_pick
+from emojudge.ranking.next_item import repeats_due
 from emojudge.store.study import Writer
-from emojudge.store.tables import DRAFTS, FAILURES, ITEMS, RATED, RESPONSES
+from emojudge.store.tables import DRAFTS, ITEMS, PAIR_VOTES, RATED, RESPONSES
+from emojudge.text import without_thinking
 
-_CRITERIA = tuple(Criterion)
+LETTERS = "ABCD"
 
 
 class NotComplete(EmojudgeError):
     """The item cannot be submitted yet; the message says what is missing."""
 
 
-class RaterSession:
-    """A rater's open session; holds ``ratings/<rater>.lock``. Raises LockHeld when opened twice."""
+class CannotUndo(EmojudgeError):
+    """Nothing is taken back; the message says why."""
 
-    def __init__(self, study: Study, rater: str) -> None:
+
+class RaterSession:
+    """A rater's open session; holds ``ratings/<rater>.lock``. Raises LockHeld when opened twice.
+
+    ``pairwise`` is the quick mode: votes between two responses instead of scores. ``now`` gives
+    seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        rater: str,
+        *,
+        pairwise: bool = False,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.study = study
         self.rater = rater
+        self.pairwise = pairwise
+        self.attention = Attention(now)
         self._writer: Writer = study.store.rater_writer(rater)
         study.follow()
+        self._drawer = ItemDrawer(study, rater)
         self.item: Item | None = None
         self.draft: Draft | None = None
-        self._undo: list[Draft] = []
-        self._shown_at = time.monotonic()
+        self._steps: dict[str, list[Draft]] = {}
+        self._settled: list[str] = []
         self._resume()
 
     # What is there
 
     def items(self) -> list[Item]:
         """All items this rater was shown, in order."""
-        mine = self.study.store.all(ITEMS, where("rater") == self.rater)
-        return sorted(mine, key=lambda item: item.number)
+        return self._drawer.own_items()
 
     def rated(self) -> list[RatedItem]:
         """All items this rater submitted or skipped."""
         return self.study.store.all(RATED, where("rater") == self.rater)
 
+    def votes(self) -> list[PairVote]:
+        """All pairs this rater voted on."""
+        return self.study.store.all(PAIR_VOTES, where("rater") == self.rater)
+
+    @property
+    def done(self) -> int:
+        """Items submitted or skipped in the present mode."""
+        if not self.pairwise:
+            pairs = {item.id for item in self.items() if item.pairwise}
+            return sum(one.id not in pairs for one in self.rated())
+        return len(self.votes())
+
     @property
     def total(self) -> int:
         """Items this rater will see in all, planned repeats among them: nothing may tell them."""
         prompts = len(self.study.discovery.prompts)
+        if self.pairwise:
+            return prompts
         return prompts + repeats_due(prompts, self.study.config.human_judging.repeat_share)
 
     @property
@@ -85,217 +111,216 @@ class RaterSession:
 
     def upcoming_prompts(self) -> list[Prompt]:
         """Prompts not yet shown to this rater, in the order in which they will come."""
-        prompts = {prompt.id: prompt for prompt in self.study.discovery.prompts}
-        seen = {item.prompt_id for item in self.items()}
-        others = Counter(
-            item.prompt_id for item in self.study.store.all(ITEMS) if item.rater != self.rater
-        )
-        order = prompt_order(self.study.seed, self.rater, list(prompts), others)
-        return [prompts[prompt_id] for prompt_id in order if prompt_id not in seen]
+        return self._drawer.upcoming(pairwise=self.pairwise)
+
+    @property
+    def equals(self) -> list[int]:
+        """Panes with the focused pane's total; empty while it is not scored."""
+        if self.draft is None:
+            return []
+        return drafts.equals_of(self.draft, self.draft.pane, self._weights)
+
+    def equals_of(self, pane: int) -> list[int]:
+        """Panes with this pane's total."""
+        return [] if self.draft is None else drafts.equals_of(self.draft, pane, self._weights)
+
+    @property
+    def _weights(self) -> dict[Criterion, float]:
+        return dict(self.study.config.human_judging.criteria_weights)
+
+    def named_in(self, response_id: str) -> tuple[str, ...]:
+        """Models and vendors that a stored response names."""
+        response = self.study.store.get(RESPONSES, response_id)
+        if response is None:
+            return ()
+        own = telling_words(one.name for one in self.study.discovery.candidates)
+        return named_models(without_thinking(response.text), own)
 
     # Going on
 
     def _resume(self) -> None:
-        """Take up the item that was shown and neither submitted nor skipped."""
-        settled = {one.id for one in self.rated()}
+        """Take up the first item of this mode that was shown and is not settled."""
+        self.item = self.draft = None
+        settled = {one.id for one in self.rated()} | {one.id for one in self.votes()}
         known = {prompt.id for prompt in self.study.discovery.prompts}
-        for item in reversed(self.items()):
-            if item.id not in settled and item.prompt_id in known:
-                self._take(item)
-                if not self._obtainable(item):
-                    self.skip("the study's settings changed after it was shown")
+        for item in self.items():
+            if item.pairwise != self.pairwise or item.id in settled or item.prompt_id not in known:
+                continue
+            self._take(item)
+            if self._drawer.obtainable(item):
                 return
-
-    def _obtainable(self, item: Item) -> bool:
-        """Whether each response is stored, or is what the present settings would generate."""
-        cells = {
-            self.study.cell(candidate, self.prompt, item.sample).id
-            for candidate in self.study.discovery.candidates
-        }
-        return all(
-            one in cells or self.study.store.get(RESPONSES, one) is not None
-            for one in item.responses
-        )
+            self.drop("the study's settings changed after it was shown")
 
     def _take(self, item: Item) -> None:
         self.item = item
         empty = Draft(id=item.id, panes=tuple(PaneScores() for _ in item.panes))
-        self.draft = self.study.store.get(DRAFTS, item.id) or empty
-        self._undo.clear()
-        self._shown_at = time.monotonic()
-
-    def _available(self, prompt: Prompt) -> list[Candidate]:
-        """Candidates that can be shown for a prompt: all samples stored, or still to be made."""
-        leading = self.study.leader is not None
-        samples = self.study.config.generation.samples_per_prompt
-        available = []
-        for candidate in self.study.discovery.candidates:
-            cells = [self.study.cell(candidate, prompt, sample) for sample in range(samples)]
-            if any(self.study.store.get(FAILURES, cell.id) for cell in cells):
-                continue
-            if leading or all(self.study.stored(cell) for cell in cells):
-                available.append(candidate)
-        return available
+        draft = self.study.store.get(DRAFTS, item.id) or empty
+        self.draft = draft
+        self.attention.begin(Spent(draft.seconds, draft.idle_seconds))
 
     def next_item(self) -> Item | None:
-        """The item to rate now: the one in hand, else a new one, fixed and stored.
+        """The item to rate now: one in hand or left open, else a new one, fixed and stored.
 
         None when nothing is left, or (for those who do not lead) nothing is generated yet.
         """
-        if self.item is not None:
-            return self.item
-        own = self.items()
-        draw = Draw(
-            self.study.seed,
-            self.rater,
-            max((item.number for item in own), default=0) + 1,
-            clock.stamp(),
-        )
-        item = self._repeat(draw, own) or self._fresh(draw)
-        if item is not None:
-            self._writer.put(ITEMS, [item])
-            self._take(item)
-        return item
+        if self.item is None:
+            self._resume()
+        if self.item is None:
+            item = self._drawer.draw(self.rated(), pairwise=self.pairwise)
+            if item is not None:
+                self._writer.put(ITEMS, [item])
+                self._take(item)
+        return self.item
 
-    def _repeat(self, draw: Draw, own: list[Item]) -> Item | None:
-        """A planned repeat, when one is due."""
-        rated = [one for one in self.rated() if one.skipped is None]
-        came_back = sum(item.repeat_of is not None for item in own)
-        first = {one.id for one in rated if one.repeat_of is None}
-        share = self.study.config.human_judging.repeat_share
-        if came_back >= repeats_due(len(first), share):
-            return None
-        known = {prompt.id for prompt in self.study.discovery.prompts}
-        item = draw_repeat(draw, [one for one in own if one.prompt_id in known], first)
-        return item if item is not None and self._stored(item) else None
-
-    def _fresh(self, draw: Draw) -> Item | None:
-        """The next prompt that at least two candidates can answer."""
-        study = self.study
-        samples = study.config.generation.samples_per_prompt
-        common = common_prompts(study.seed, [one.id for one in study.discovery.prompts])
-        shown = sorted(study.store.all(ITEMS), key=lambda item: (item.shown, item.id))
-        for prompt in self.upcoming_prompts():
-            candidates = self._available(prompt)
-            if len(candidates) < MIN_PANES:
-                continue
-            everyone = len(candidates) == len(study.discovery.candidates)
-            return draw_item(
-                draw,
-                prompt_id=prompt.id,
-                common=common,
-                candidates=[one.sha256 for one in candidates],
-                panes=pane_count(study.config.human_judging.panes, len(candidates)),
-                samples=samples,
-                shown_to_all=shown,
-                response_ids={
-                    (one.sha256, sample): study.cell(one, prompt, sample).id
-                    for one in candidates
-                    for sample in range(samples)
-                },
-                pick=self._pick() if everyone else None,
-            )
-        return None
-
-    def _pick(self) -> Pick | None:
-        """How candidates are chosen, where the config wants more than balance."""
-        if self.study.config.human_judging.choice != "adaptive":
-            return None
-        return adaptive_pick(self.study.view())
+    def switch_mode(self) -> None:
+        """From scores to pairs, or back; the item in hand stays open in its mode."""
+        self.pairwise = not self.pairwise
+        self._resume()
 
     # Scoring
 
     def _change(self, draft: Draft, *, undoable: bool = True) -> None:
         assert self.draft is not None
+        spent = self.attention.touch()
+        kept = draft.model_copy(update={"seconds": spent.active, "idle_seconds": spent.idle})
+        self._writer.put(DRAFTS, [kept])
         if undoable:
-            self._undo.append(self.draft)
-        self._writer.put(DRAFTS, [draft])
-        self.draft = draft
+            self._steps.setdefault(draft.id, []).append(self.draft)
+        self.draft = kept
 
     def score(self, value: int) -> None:
         """Score the focused criterion (1 to 5) and move on to the next."""
         assert self.draft is not None
-        pane, criterion = self.draft.pane, self.draft.criterion
-        scores = {**self.draft.panes[pane].scores, _CRITERIA[criterion]: value}
-        panes = list(self.draft.panes)
-        panes[pane] = panes[pane].model_copy(update={"scores": scores})
-        if criterion + 1 < len(_CRITERIA):
-            criterion += 1
-        elif pane + 1 < len(panes):
-            pane, criterion = pane + 1, 0
-        self._change(Draft(id=self.draft.id, panes=tuple(panes), pane=pane, criterion=criterion))
+        self._change(drafts.scored(self.draft, value))
 
     def move(self, panes: int = 0, criteria: int = 0) -> None:
         """Move the focus; it stops at the edges."""
         if self.draft is None:
             return
-        pane = min(max(self.draft.pane + panes, 0), len(self.draft.panes) - 1)
-        criterion = min(max(self.draft.criterion + criteria, 0), len(_CRITERIA) - 1)
-        if (pane, criterion) != (self.draft.pane, self.draft.criterion):
-            moved = self.draft.model_copy(update={"pane": pane, "criterion": criterion})
+        moved = drafts.focused(self.draft, self.draft.pane + panes, self.draft.criterion + criteria)
+        if moved != self.draft:
             self._change(moved, undoable=False)
 
     def comment(self, text: str) -> None:
         """Set the focused pane's comment."""
         assert self.draft is not None
-        panes = list(self.draft.panes)
-        panes[self.draft.pane] = panes[self.draft.pane].model_copy(update={"comment": text})
-        self._change(self.draft.model_copy(update={"panes": tuple(panes)}))
+        self._change(drafts.with_comment(self.draft, text))
 
-    def undo(self) -> bool:
-        """Take back the last score or comment of this item; False when there is none.
-
-        Of what an earlier session left, scores are taken back from the last one in reading order.
-        """
-        if not self._undo:
-            return self._take_back_last_score()
-        self._change(self._undo[-1], undoable=False)
-        self._undo.pop()
-        return True
-
-    def _take_back_last_score(self) -> bool:
+    def comment_item(self, text: str) -> None:
+        """Set the comment on the item as a whole."""
         assert self.draft is not None
-        for pane, scored in reversed(list(enumerate(self.draft.panes))):
-            for criterion in reversed(_CRITERIA):
-                if criterion not in scored.scores:
-                    continue
-                scores = {one: value for one, value in scored.scores.items() if one != criterion}
-                panes = list(self.draft.panes)
-                panes[pane] = scored.model_copy(update={"scores": scores})
-                place = _CRITERIA.index(criterion)
-                self._change(
-                    Draft(id=self.draft.id, panes=tuple(panes), pane=pane, criterion=place),
-                    undoable=False,
-                )
-                return True
-        return False
+        self._change(self.draft.model_copy(update={"comment": text}))
 
-    def _stored(self, item: Item) -> bool:
-        return all(self.study.store.get(RESPONSES, one) for one in item.responses)
+    def flag(self, reason: str) -> None:
+        """Flag the focused response, with a reason; an empty one takes the flag away."""
+        assert self.draft is not None
+        self._change(drafts.with_flag(self.draft, reason.strip()))
+
+    def put_ahead(self) -> None:
+        """Put the focused pane before those with an equal total. Raises NotComplete without any."""
+        assert self.draft is not None
+        letter = LETTERS[self.draft.pane]
+        if not self.draft.panes[self.draft.pane].complete:
+            raise NotComplete(f"{letter} is not scored yet; only equal totals need an order")
+        if not self.equals:
+            raise NotComplete(f"no other response has the total of {letter}")
+        self._change(drafts.put_ahead(self.draft, self.draft.pane))
+
+    def undo(self) -> str:
+        """Take back the last step, through this item and then the ones before it in this session.
+
+        Returns what was done, in words. Of what an earlier session left in the item, scores are
+        taken back from the last one in reading order. Raises CannotUndo.
+        """
+        if self.draft is not None:
+            steps = self._steps.get(self.draft.id, [])
+            if steps:
+                # The focus and the scores of then, the time of now.
+                self._change(steps[-1], undoable=False)
+                steps.pop()
+                return "taken back"
+            before = drafts.without_last_score(self.draft)
+            if before is not None:
+                self._change(before, undoable=False)
+                return "taken back"
+        return self._reopen_last()
+
+    def _reopen_last(self) -> str:
+        if not self._settled:
+            raise CannotUndo("nothing more to take back in this session")
+        if self.study.config.human_judging.show_ai_scores == "after_item":
+            raise CannotUndo("the item before stays: what the AI said of it was shown")
+        last = self._settled[-1]
+        item = self.study.store.get(ITEMS, last)
+        assert item is not None
+        if self.study.store.get(PAIR_VOTES, last) is not None:
+            self._writer.remove(PAIR_VOTES, [last])
+        else:
+            self._writer.remove(RATED, [last])
+        self._settled.pop()
+        self.pairwise = item.pairwise
+        self._take(item)
+        self.study.changed()
+        return f"item {item.number} is open again"
 
     def submit(self) -> RatedItem:
         """Store the rating and let go of the item. Raises NotComplete."""
-        assert self.item is not None
-        assert self.draft is not None
-        if not self._stored(self.item):
-            raise NotComplete("a response is still being written")
-        for index, pane in enumerate(self.draft.panes):
-            if not pane.complete:
-                missing = next(one for one in _CRITERIA if one not in pane.scores)
-                self.move(index - self.draft.pane, _CRITERIA.index(missing) - self.draft.criterion)
-                raise NotComplete(f"{chr(ord('A') + index)} has no score for {missing.label} yet")
+        item, draft = self._complete()
+        gap = drafts.first_gap(draft)
+        if gap is not None:
+            pane, missing = gap
+            self.move(pane - draft.pane, drafts.CRITERIA.index(missing) - draft.criterion)
+            raise NotComplete(f"{LETTERS[pane]} has no score for {missing.label} yet")
+        breaks = drafts.tie_breaks(draft, self._weights)
         ratings = tuple(
             Rating(
                 candidate=candidate,
                 response_id=response,
                 scores=pane.scores,
                 comment=pane.comment,
+                flag=pane.flag,
+                names=self.named_in(response),
+                tie_break=tie_break,
             )
-            for candidate, response, pane in zip(
-                self.item.panes, self.item.responses, self.draft.panes, strict=True
+            for candidate, response, pane, tie_break in zip(
+                item.panes, item.responses, draft.panes, breaks, strict=True
             )
         )
         return self._settle(ratings, None)
+
+    def vote(self, preferred: Preference) -> PairVote:
+        """Store the vote on a pair and let go of it. Raises NotComplete."""
+        item, draft = self._complete()
+        spent = self.attention.touch()
+        left, right = item.responses
+        vote = PairVote(
+            id=item.id,
+            rater=self.rater,
+            number=item.number,
+            prompt_id=item.prompt_id,
+            sample=item.sample,
+            candidates=(item.panes[0], item.panes[1]),
+            responses=(left, right),
+            preferred=preferred,
+            comment=draft.comment,
+            comments=(draft.panes[0].comment, draft.panes[1].comment),
+            flags=(draft.panes[0].flag, draft.panes[1].flag),
+            names=(self.named_in(left), self.named_in(right)),
+            seconds=spent.active,
+            idle_seconds=spent.idle,
+            submitted=clock.stamp(),
+        )
+        self._writer.put(PAIR_VOTES, [vote])
+        self._let_go(item.id)
+        return vote
+
+    def _complete(self) -> tuple[Item, Draft]:
+        """The item in hand and its draft. Raises NotComplete while a response is being written."""
+        assert self.item is not None
+        assert self.draft is not None
+        if not self._drawer.stored(self.item):
+            raise NotComplete("a response is still being written")
+        return self.item, self.draft
 
     def skip(self, reason: str) -> RatedItem:
         """Leave the item unrated. Raises NotComplete without a reason."""
@@ -303,8 +328,15 @@ class RaterSession:
             raise NotComplete("a skipped item needs a reason")
         return self._settle((), reason.strip())
 
+    def drop(self, reason: str) -> None:
+        """Leave an item that cannot be rated; undo does not come back to it."""
+        self._settle((), reason)
+        self._settled.pop()
+
     def _settle(self, ratings: tuple[Rating, ...], skipped: str | None) -> RatedItem:
         assert self.item is not None
+        assert self.draft is not None
+        spent = self.attention.touch()
         rated = RatedItem(
             id=self.item.id,
             rater=self.rater,
@@ -313,16 +345,21 @@ class RaterSession:
             sample=self.item.sample,
             ratings=ratings,
             skipped=skipped,
-            seconds=time.monotonic() - self._shown_at,
+            seconds=spent.active,
+            idle_seconds=spent.idle,
+            comment=self.draft.comment,
             submitted=clock.stamp(),
             repeat_of=self.item.repeat_of,
             adaptive=self.item.adaptive,
         )
         self._writer.put(RATED, [rated])
-        self.item = self.draft = None
-        self._undo.clear()
-        self.study.changed()
+        self._let_go(rated.id)
         return rated
+
+    def _let_go(self, item_id: str) -> None:
+        self._settled.append(item_id)
+        self.item = self.draft = None
+        self.study.changed()
 
     def close(self) -> None:
         """Give up the rater's lock; the item in hand stays for the next session."""

@@ -108,10 +108,11 @@ class Responses:
     def _pace(self, candidate: str) -> Pace:
         return self._paces.setdefault(candidate, Pace())
 
-    def drop_waiting(self, priority: int) -> None:
-        """Forget jobs of this priority or less urgent ones that are not being worked on yet."""
+    def drop(self, priority: int, *, under_way: bool) -> None:
+        """Forget jobs of this priority or less urgent that wait, or also those ``under_way``."""
         for cell_id, job in tuple(self._jobs.items()):
-            if job.priority >= priority and not job.started and job.task is not None:
+            may_go = under_way or not job.started
+            if job.priority >= priority and may_go and job.task is not None:
                 # Whoever asks again gets a new job, not one that is being cancelled.
                 del self._jobs[cell_id]
                 job.task.cancel()

@@ -57,6 +57,7 @@ from emojudge.store.tables import (
     EXAMS,
     FAILURES,
     JUDGEMENTS,
+    PAIR_VOTES,
     RATED,
     RESPONSES,
     ROSTER,
@@ -535,6 +536,11 @@ class StoredStudy:
             again_judgements=scored.again_judgements,
             technical=measured.technical,
             baseline_check=measured.baseline_check,
+            pair_votes=tuple(
+                one
+                for one in self.store.all(PAIR_VOTES)
+                if scored.response_ids.issuperset(one.responses)
+            ),
             judged_memo=scored.memo,
             damage=tuple(str(one) for one in self.store.damage),
         )

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from emojudge.domain import Criterion
+from emojudge.domain import Criterion, Preference
 from emojudge.errors import EmojudgeError
 from emojudge.estimates import Estimate, Floats
 from emojudge.ranking.agreement import (
@@ -40,6 +40,8 @@ from emojudge.ranking.scored import (
 from emojudge.view import StudyView
 
 _CHANCE = 0.5
+_OUTCOMES = {1: 1.0, 0: 0.5, -1: 0.0}
+_OF_PREFERENCE = {Preference.LEFT: 1.0, Preference.TIE: 0.5, Preference.RIGHT: 0.0}
 
 
 @dataclass(frozen=True)
@@ -208,15 +210,22 @@ def _only(item: ScoredItem, place: int) -> ScoredItem:
 
 @dataclass(frozen=True)
 class PairwiseStrengths:
-    """Bradley-Terry strengths of people's within-item preferences, or why there are none."""
+    """Bradley-Terry strengths of people's preferences, or why there are none.
+
+    ``pairs`` are those within items, ``votes`` the quick votes beside them.
+    """
 
     strengths: Strengths | None
     why_not: str
     pairs: int
+    votes: int
 
 
 def pairwise_strengths(view: StudyView) -> PairwiseStrengths:
-    """Every within-item pair is one vote, equal scores a tie."""
+    """Every within-item pair is one vote, and every quick vote another.
+
+    Equal scores are a tie, unless the rater put one of them ahead.
+    """
     scored = scored_study(view)
     names = [view.labels[one.sha256] for one in view.candidates]
     left: list[str] = []
@@ -225,15 +234,24 @@ def pairwise_strengths(view: StudyView) -> PairwiseStrengths:
     for item in scored.items:
         for one, other in combinations(range(len(item.candidates)), 2):
             gap = float(item.people[one] - item.people[other])
+            if abs(gap) < 1e-9:
+                ratings = item.item.ratings
+                gap = float(ratings[one].tie_break - ratings[other].tie_break)
             left.append(names[item.candidates[one]])
             right.append(names[item.candidates[other]])
-            outcome.append(0.5 if abs(gap) < 1e-9 else float(gap > 0))
+            outcome.append(_OUTCOMES[int(np.sign(gap))])
+    pairs = len(outcome)
+    for vote in view.pair_votes:
+        left.append(view.labels[vote.candidates[0]])
+        right.append(view.labels[vote.candidates[1]])
+        outcome.append(_OF_PREFERENCE[vote.preferred])
+    votes = len(outcome) - pairs
     if not outcome:
-        return PairwiseStrengths(None, "no pair is rated yet", 0)
+        return PairwiseStrengths(None, "no pair is rated yet", 0, 0)
     try:
-        return PairwiseStrengths(strengths(left, right, outcome), "", len(outcome))
+        return PairwiseStrengths(strengths(left, right, outcome), "", pairs, votes)
     except EmojudgeError as problem:
-        return PairwiseStrengths(None, str(problem), len(outcome))
+        return PairwiseStrengths(None, str(problem), pairs, votes)
 
 
 def flagged(lines: Sequence[RaterLine]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from textual.app import ComposeResult
+from textual.events import Resize
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -15,6 +16,7 @@ from emojudge.pipeline.state import Status
 from emojudge.screens.bindings import bindings_of
 from emojudge.text import visible
 from emojudge.widgets.key_line import KeyLine
+from emojudge.widgets.too_small import TooSmall, fits
 from emojudge.widgets.top_line import TopLine
 
 _REPAINT_SECONDS = 0.1
@@ -31,15 +33,17 @@ class StudyScreen(Screen[None]):
         super().__init__()
         self.desk = desk
         self.top = TopLine(self.SCOPE)
+        self.keys = KeyLine(self.SCOPE, keymap)
         self._keymap = keymap
         self._unsubscribe: Callable[[], None] | None = None
         self._repaint_due = False
 
     def compose(self) -> ComposeResult:
         """Top line, body, key line."""
+        yield TooSmall()
         yield self.top
         yield from self.body()
-        yield KeyLine(self.SCOPE, self._keymap)
+        yield self.keys
 
     def body(self) -> Iterable[Widget]:
         """The widgets between the two lines."""
@@ -60,6 +64,14 @@ class StudyScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """Catch up with what changed while another screen was up."""
         self.guarded(self.repaint)
+
+    def on_resize(self, event: Resize) -> None:
+        """A terminal that is too small shows what it needs, and no key acts unseen."""
+        self.set_class(not fits(event.size), "too-small")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether an action of this screen may run now."""
+        return not self.has_class("too-small")
 
     def _state_changed(self, status: Status) -> None:
         if self._repaint_due or not self.is_current:

@@ -167,6 +167,11 @@ class CandidatesScreen(StudyScreen):
         if self.desk.workspace is not None:
             self.desk.workspace.conductor.pause()
 
+    def action_stop(self) -> None:
+        """Drop what is under way."""
+        if self.desk.workspace is not None:
+            self.desk.workspace.conductor.stop()
+
     def action_discover(self) -> None:
         """Look for candidates again."""
         self.app.run_worker(self._rediscover(), exclusive=True, group="discover")

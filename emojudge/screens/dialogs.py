@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from emojudge.actions import APP, actions_of, key_label
+from emojudge.actions import APP, actions_of, key_label, keys_of
 
 _CANCEL: list[BindingType] = [("escape", "dismiss(None)", "cancel")]
 
@@ -45,9 +45,7 @@ class HelpScreen(ModalScreen[None]):
     def _group(self, scope: str) -> Content:
         lines = []
         for action in actions_of(scope):
-            mapped = self._keymap.get(action.id)
-            keys = mapped.split(",") if mapped else action.keys
-            shown = " ".join(key_label(key.strip()) for key in keys)
+            shown = " ".join(key_label(key) for key in keys_of(action, self._keymap))
             lines.append(Content.assemble((shown.rjust(12), "bold"), "  ", action.tooltip))
         return Content("\n").join(lines)
 
@@ -73,6 +71,42 @@ class LineDialog(ModalScreen[str | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Done."""
         self.dismiss(event.value.strip())
+
+
+class ReasonDialog(ModalScreen[str | None]):
+    """Asks for a reason: one of a few by its number, or one's own words; escape gives None."""
+
+    BINDINGS = _CANCEL
+
+    def __init__(
+        self, title: str, reasons: Sequence[str], value: str = "", *, hint: str = ""
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._reasons = reasons
+        self._value = value
+        self._hint = hint
+
+    def compose(self) -> ComposeResult:
+        """The reasons, then an input."""
+        with Vertical(classes="dialog") as box:
+            box.border_title = Content(self._title).markup
+            rows = [
+                Content.assemble((f"{number} ", "bold"), reason)
+                for number, reason in enumerate(self._reasons, start=1)
+            ]
+            yield Static(Content("\n").join(rows))
+            yield Input(self._value, placeholder="a number, or your own words")
+            yield Static(Content.styled("⏎ keeps it · esc leaves it as it was", "$quiet"))
+            if self._hint:
+                yield Static(Content.styled(self._hint, "$quiet"))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Done."""
+        said = event.value.strip()
+        number = int(said) if said.isdecimal() and said.isascii() else 0
+        known = 0 < number <= len(self._reasons)
+        self.dismiss(self._reasons[number - 1] if known else said)
 
 
 @dataclass(frozen=True)

@@ -3,67 +3,90 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
-from textual.events import Resize
 from textual.widget import Widget
 from textual.widgets import Static
 
-from emojudge.actions import RATE, shown_key
-from emojudge.domain import Item
+from emojudge.actions import PAIRS, RATE, SCORES, actions_of, shown_key
+from emojudge.domain import Item, Preference
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.desk import Desk
+from emojudge.pipeline.rating import LETTERS, RaterSession
 from emojudge.pipeline.reveal import Lockstep
+from emojudge.preferences import PREFERENCES, PersonalSettings, next_choice
 from emojudge.ranking.verdict import ahead_line
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
-from emojudge.screens.dialogs import LineDialog
-from emojudge.settings import Settings
+from emojudge.screens.dialogs import LineDialog, ReasonDialog
 from emojudge.widgets.agreement_line import AgreementLine
+from emojudge.widgets.pane_row import PaneRow
 from emojudge.widgets.prompt_box import PromptBox
-from emojudge.widgets.response_pane import ResponsePane
+from emojudge.widgets.response_pane import PaneLook
 from emojudge.widgets.top_line import progress_bar
 
-_NARROWEST_PANE = 26
-_LETTERS = "ABCD"
+_CALL_MODES = {
+    action.call.partition("(")[0]: action.mode for action in actions_of(RATE) if action.mode
+}
+_SPEED = next(one for one in PREFERENCES if one.field == "reveal_words_per_second")
+_SKIP_REASONS = (
+    "I cannot tell which is better",
+    "all responses are broken",
+    "too upsetting to rate",
+    "the situation makes no sense",
+)
+_FLAG_REASONS = ("broken text", "says what it is", "harmful", "wrong language", "cut off")
+_BREAK_SECONDS = 15
 
 
 class RateScreen(StudyScreen):
-    """Two to four panes side by side; a narrow terminal pages through them, dropping none."""
+    """Prompt, two to four panes, agreement. Scores, or quick votes on pairs."""
 
     SCOPE = RATE
     BINDINGS = bindings_of(RATE)
 
-    def __init__(self, desk: Desk, keymap: Mapping[str, str], settings: Settings) -> None:
+    def __init__(self, desk: Desk, keymap: Mapping[str, str], personal: PersonalSettings) -> None:
         super().__init__(desk, keymap)
-        self._paint_seconds = 1 / settings.paints_per_second
-        self._lockstep = Lockstep(settings.reveal_words_per_second)
-        self._panes: list[ResponsePane] = []
+        self._personal = personal
+        self._lockstep = Lockstep(personal.now.reveal_words_per_second)
         self._item: Item | None = None
+        self._names: dict[str, tuple[str, ...]] = {}
         self._looked_at_version = -1
         self._opening = 0
         self._told: str | None = None
+        self._was_all_shown = False
 
     def body(self) -> Iterable[Widget]:
         """Prompt, panes, agreement; or a sentence when there is nothing to rate."""
         self._prompt = PromptBox()
-        self._row = Horizontal(id="panes")
-        self._pages = Static("", id="pages", markup=False)
+        self._row = PaneRow()
         self._empty = Static("", id="empty", markup=False)
         self._agreement = AgreementLine()
-        return [Vertical(self._prompt, self._pages, self._row, self._empty), self._agreement]
+        return [Vertical(self._prompt, self._row, self._empty), self._agreement]
 
     def on_mount(self) -> None:
         """Start painting, at one rate whatever the models do."""
         super().on_mount()
-        self.set_interval(self._paint_seconds, self._tick)
+        self._painter = self.set_interval(1 / self._personal.now.paints_per_second, self._tick)
+        self._paints = self._personal.now.paints_per_second
 
     def on_screen_resume(self) -> None:
         """Look again for an item: what was in the way may be gone."""
         self._looked_at_version = -1
+        settings = self._personal.now
+        self._lockstep.speed = settings.reveal_words_per_second
+        if settings.paints_per_second != self._paints:
+            self._painter.stop()
+            self._painter = self.set_interval(1 / settings.paints_per_second, self._tick)
+            self._paints = settings.paints_per_second
         super().on_screen_resume()
+
+    def on_screen_suspend(self) -> None:
+        """Time on another screen is not time at the item; time in a dialog is."""
+        if self.desk.session is not None and isinstance(self.app.screen, StudyScreen):
+            self.desk.session.attention.leave()
 
     def repaint(self) -> None:
         """Top line and agreement; the panes are painted by the timer."""
@@ -71,11 +94,12 @@ class RateScreen(StudyScreen):
         if session is None or not self.desk.study.discovered:
             self.top.parts = (("study", self.desk.study.config.name), ("rater", self.desk.rater))
             return
-        done = len(session.rated())
+        done = session.done
+        what = "pairs " if session.pairwise else ""
         self.top.parts = (
             ("study", self.desk.study.config.name),
             ("rater", self.desk.rater),
-            ("", f"{done}/{session.total} {progress_bar(done, session.total)}"),
+            ("", f"{what}{done}/{session.total} {progress_bar(done, session.total)}"),
         )
         latest = self.desk.insights.latest
         if latest is not None:
@@ -83,16 +107,15 @@ class RateScreen(StudyScreen):
             again = sum(one.repeat_of is not None for one in session.rated())
             self._agreement.shown_items = latest.agreement.items + again
             ahead = ahead_line(latest.standing) if latest.standing is not None else ""
-            if ahead:
+            if ahead and not session.pairwise:
                 self.top.parts += (("", ahead),)
 
     # Painting
 
     def _tick(self) -> None:
         # A dialog on top counts as current too; the item under it must stay as it is.
-        if self.app.screen is not self:
-            return
-        self.guarded(self._paint)
+        if self.app.screen is self:
+            self.guarded(self._paint)
 
     def _paint(self) -> None:
         if not self.desk.openings:
@@ -105,6 +128,11 @@ class RateScreen(StudyScreen):
             self._begin_item()
         if self._item is None:
             return
+        self._tell_of_trouble()
+        if not self._lockstep.complete:
+            self._reveal()
+
+    def _reveal(self) -> None:
         states = self.desk.panes()
         problem = next((state.problem for state in states if state.problem), None)
         if problem is not None:
@@ -113,22 +141,24 @@ class RateScreen(StudyScreen):
             self._item = None
             self.desk.drop_item(problem)
             return
+        texts = self._lockstep.shown([state.text for state in states], time.monotonic())
+        self._agreement.waiting = not any(texts)
+        with self.app.batch_update():
+            self._row.set_texts(texts)
+        if self._lockstep.complete:
+            self._show_scores()
+
+    def _tell_of_trouble(self) -> None:
         trouble = self.desk.study.state.status.problem
         if trouble != self._told:
             self._told = trouble
             told = "something went wrong; the Candidates screen says what"
             self._agreement.note = told if trouble else ""
-        texts = self._lockstep.shown([state.text for state in states], time.monotonic())
-        self._agreement.waiting = not any(texts)
-        with self.app.batch_update():
-            for pane, text in zip(self._panes, texts, strict=False):
-                pane.body.set_text(text)
 
     @property
     def all_shown(self) -> bool:
         """Whether every word there will be is on the screen, or there is no item."""
-        panes = [state.text for state in self.desk.panes()]
-        return self._item is None or self._lockstep.complete(panes)
+        return self._item is None or self._lockstep.complete
 
     def _begin_item(self) -> None:
         version = self.desk.study.state.status.data_version
@@ -140,32 +170,35 @@ class RateScreen(StudyScreen):
         except EmojudgeError as problem:
             self._say_empty(str(problem))
             return
-        if item is None:
+        session = self.desk.session
+        if item is None or session is None:
             self._say_empty(self._why_nothing())
             return
         self._item = item
+        self._names = {}
         self._looked_at_version = -1
         self._lockstep.restart()
         self._empty.display = False
         self._prompt.display = self._row.display = True
-        assert self.desk.session is not None
-        self._prompt.show(self.desk.session.prompt)
-        self._make_panes(len(item.panes))
-        self.repaint()
-
-    def _make_panes(self, count: int) -> None:
-        if len(self._panes) != count:
-            for pane in self._panes:
-                pane.remove()
-            self._panes = [ResponsePane(letter) for letter in _LETTERS[:count]]
-            self._row.mount_all(self._panes)
-        for pane in self._panes:
-            pane.body.set_text("")
-            pane.body.scroll_home(animate=False)
+        self._prompt.show(session.prompt)
+        self._row.begin(LETTERS[: len(item.panes)])
         self._show_scores()
+        self.repaint()
+        self._suggest_break(session)
+
+    def _suggest_break(self, session: RaterSession) -> None:
+        minutes = session.attention.break_due(self._personal.now.break_minutes)
+        if minutes is not None:
+            self.notify(
+                f"You have rated for {minutes} minutes. A short break keeps scores steady; "
+                "everything is stored.",
+                timeout=_BREAK_SECONDS,
+                markup=False,
+            )
 
     def _why_nothing(self) -> str:
         session = self.desk.session
+        other = shown_key("rate.mode", self._keymap)
         if session is not None and session.upcoming_prompts():
             failures = self.desk.study.view().failures
             if self.desk.study.leader is not None and failures:
@@ -178,142 +211,266 @@ class RateScreen(StudyScreen):
                 "No responses are stored for the next item yet. The process that leads this "
                 f"study is making them ({self.desk.study.not_leading_because or 'starting'})"
             )
+        if session is not None and session.pairwise:
+            return f"You have voted on a pair of every prompt. {other} goes back to scores."
         results = shown_key("app.results", self._keymap)
-        return f"You have rated every prompt of this study. {results} shows the results."
+        return (
+            f"You have rated every prompt of this study. {results} shows the results; {other} "
+            "votes on pairs, quickly."
+        )
 
     def _say_empty(self, text: str) -> None:
         self._empty.update(Content.styled(text, "$quiet"))
         self._empty.display = True
-        self._prompt.display = self._row.display = self._pages.display = False
+        self._prompt.display = self._row.display = False
+        self._agreement.waiting = False
+        self._show_keys()
         self.repaint()
 
     def _show_scores(self) -> None:
-        """Scores, focus, and in a narrow terminal the page that holds the focus."""
-        draft = self.desk.session.draft if self.desk.session else None
-        if draft is None:
-            return
-        for index, (pane, scores) in enumerate(zip(self._panes, draft.panes, strict=True)):
-            pane.show(scores, draft.criterion if index == draft.pane else None)
-        self._show_page(draft.pane)
-
-    def _show_page(self, focused: int) -> None:
-        count = len(self._panes)
-        fitting = max(1, self.size.width // _NARROWEST_PANE)
-        pages = -(-count // fitting)
-        per_page = -(-count // pages)
-        first = focused // per_page * per_page
-        shown = range(first, min(first + per_page, count))
-        for index, pane in enumerate(self._panes):
-            pane.display = index in shown
-        self._pages.display = pages > 1
-        if pages > 1:
-            draft = self.desk.session.draft if self.desk.session else None
-            marks = []
-            for index, pane in enumerate(self._panes):
-                complete = draft is not None and draft.panes[index].complete
-                mark = f"{pane.letter}{'✓' if complete else ' '}"
-                marks.append(
-                    (
-                        f"[{mark}]" if index in shown else f" {mark} ",
-                        "bold" if index in shown else "$quiet",
-                    )
+        """Scores, focus and marks of every pane, and the keys that do something now."""
+        session = self.desk.session
+        draft = session.draft if session is not None else None
+        if session is not None and draft is not None and self._item is not None:
+            looks = [
+                PaneLook(
+                    scores=scores,
+                    focused_row=draft.criterion if index == draft.pane else None,
+                    order=self._order_of(session, index),
+                    names=self._names_in(self._item.responses[index]),
+                    with_scores=not session.pairwise,
                 )
-            self._pages.update(Content.assemble(*marks, ("  ←→ turns the page", "$quiet")))
+                for index, scores in enumerate(draft.panes)
+            ]
+            self._row.show(looks, draft.pane)
+            self._prompt.comment = draft.comment
+        self._show_keys()
 
-    def on_resize(self, event: Resize) -> None:
-        """Another width may need another page."""
-        self._show_scores()
+    def _order_of(self, session: RaterSession, pane: int) -> str:
+        """How a pane stands to those with an equal total."""
+        draft = session.draft
+        equals = session.equals_of(pane)
+        if draft is None or not equals:
+            return ""
+        places = {one: place for place, one in enumerate(draft.ahead)}
+        last = len(places)
+        own = places.get(pane, last)
+        signs = []
+        for other in equals:
+            there = places.get(other, last)
+            sign = "=" if there == own else ">" if own < there else "<"
+            signs.append(f"{sign} {LETTERS[other]}")
+        return " ".join(signs)
+
+    def _names_in(self, response_id: str) -> tuple[str, ...]:
+        """Models and vendors that a response names, told once it is wholly shown."""
+        session = self.desk.session
+        if session is None or not self._lockstep.complete:
+            return ()
+        if response_id not in self._names:
+            self._names[response_id] = session.named_in(response_id)
+        return self._names[response_id]
 
     # Keys
 
-    def _ready(self) -> bool:
+    @property
+    def _mode(self) -> str:
+        session = self.desk.session
+        return PAIRS if session is not None and session.pairwise else SCORES
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Actions of the other mode do nothing, so that both may share keys."""
+        if _CALL_MODES.get(action, self._mode) != self._mode:
+            return False
+        return super().check_action(action, parameters)
+
+    def _show_keys(self) -> None:
+        without = set()
+        if self._item is None:
+            without = {one.id for one in actions_of(RATE)} - {"rate.mode", "rate.undo"}
+        elif self._lockstep.complete:
+            without = {"rate.reveal", "rate.reveal_pair"}
+        else:
+            without = {"rate.submit"}
+        if self.desk.session is None or not self.desk.session.equals:
+            without.add("rate.ahead")
+        self.keys.mode = self._mode
+        self.keys.without = frozenset(without)
+
+    def _with_item(self, work: Callable[[RaterSession], object]) -> None:
+        """Do something to the item in hand, and show it; what is wrong stands in the note."""
+        session = self.desk.session
         self._agreement.note = ""
-        return self._item is not None and self.desk.session is not None
+        if self._item is None or session is None:
+            return
+        try:
+            work(session)
+        except EmojudgeError as problem:
+            self._agreement.note = str(problem)
+        self._show_scores()
 
     def action_score(self, value: int) -> None:
         """Score the focused criterion."""
-        session = self.desk.session
-        if self._ready() and session is not None and self.guarded(lambda: session.score(value)):
-            self._show_scores()
+        self._with_item(lambda session: session.score(value))
 
     def action_move(self, panes: int, criteria: int) -> None:
         """Move the focus."""
-        session = self.desk.session
-        if self._ready() and session is not None:
-            self.guarded(lambda: session.move(panes, criteria))
-            self._show_scores()
+        self._with_item(lambda session: session.move(panes, criteria))
+
+    def action_put_ahead(self) -> None:
+        """Of equal totals, the focused one is better."""
+        self._with_item(lambda session: session.put_ahead())
 
     def action_undo(self) -> None:
-        """Take back the last score or comment."""
+        """Take back the last step, through this session's items."""
         session = self.desk.session
-        if self._ready() and session is not None:
-            self.guarded(self._undo)
-            self._show_scores()
+        if session is None:
+            return
+        try:
+            self._agreement.note = session.undo()
+        except EmojudgeError as problem:
+            self._agreement.note = str(problem)
+        if session.item is not None and session.item != self._item:
+            self._item = None
+            self._looked_at_version = -1
+            self._lockstep.restart()
+            self.guarded(self._paint)
+            self._lockstep.skip()
+        self._show_scores()
 
-    def _undo(self) -> None:
-        if self.desk.session is not None and not self.desk.session.undo():
-            self._agreement.note = "nothing to take back in this item"
+    def _settle(self, what: str, work: Callable[[RaterSession], object]) -> bool:
+        """Store the item in hand and go on; nothing is stored of what nobody has read."""
+        session = self.desk.session
+        self._agreement.note = ""
+        if self._item is None or session is None:
+            return False
+        if not self.all_shown:
+            key = "rate.reveal_pair" if session.pairwise else "rate.reveal"
+            shows = shown_key(key, self._keymap)
+            self._agreement.note = f"not {what}: not all text is shown yet ({shows} shows it)"
+            return False
+        try:
+            work(session)
+        except EmojudgeError as problem:
+            self._agreement.note = f"not {what}: {problem}"
+            self._show_scores()
+            return False
+        return True
+
+    def _go_on(self) -> None:
+        self._item = None
+        self._lockstep.restart()
+        self.guarded(self._paint)
 
     def action_submit(self) -> None:
         """Store the item and go on."""
+        if self._settle("submitted", lambda session: session.submit()):
+            self._agreement.note = self.desk.what_the_ai_said(self._item)
+            self._go_on()
+
+    def action_vote(self, preferred: str) -> None:
+        """Store the vote and go on."""
+        if self._settle("stored", lambda session: session.vote(Preference(preferred))):
+            self._go_on()
+
+    def action_switch_mode(self) -> None:
+        """From scores to quick votes on pairs, or back."""
         session = self.desk.session
-        if not self._ready() or session is None:
-            return
-        if not self.all_shown:
-            self._agreement.note = "not submitted: not all text is shown yet (space shows it)"
-            return
-        try:
-            session.submit()
-        except EmojudgeError as problem:
-            self._agreement.note = f"not submitted: {problem}"
-            self._show_scores()
-            return
-        self._agreement.note = self.desk.what_the_ai_said(self._item)
-        self._item = None
-        self.guarded(self._paint)
+        if session is not None and self.guarded(session.switch_mode):
+            self._agreement.note = (
+                "votes on pairs: they rank candidates by themselves, beside the verdict"
+                if session.pairwise
+                else ""
+            )
+            self._looked_at_version = -1
+            self._go_on()
 
     def action_reveal(self) -> None:
         """Show at once what is there."""
         self._lockstep.skip()
+        self._touch()
+
+    def action_show_all(self) -> None:
+        """Show at once what is there; the pairs' key for it."""
+        self.action_reveal()
+
+    def action_reveal_speed(self, step: int) -> None:
+        """Words appear faster or more slowly from now on, in all panes."""
+        speed = next_choice(_SPEED, self._personal.now.reveal_words_per_second, step)
+        self.guarded(lambda: self._personal.change(_SPEED.field, speed))
+        self._lockstep.speed = self._personal.now.reveal_words_per_second
+        self._agreement.note = f"{speed:g} words per second"
 
     def action_open_prompt(self) -> None:
         """More room for a long prompt."""
         self._prompt.toggle_room()
+        self._touch()
 
     def action_scroll_text(self, pages: int) -> None:
         """Scroll all panes together."""
-        for pane in self._panes:
-            if not pane.display:
-                continue
-            height = max(1, pane.body.size.height - 1)
-            pane.body.scroll_relative(y=pages * height, animate=False)
+        self._row.scroll_all(pages)
+        self._touch()
+
+    def action_scroll_own(self, lines: int) -> None:
+        """Scroll the focused pane alone."""
+        self._row.scroll_focused(lines)
+        self._touch()
+
+    def _touch(self) -> None:
+        if self.desk.session is not None:
+            self.desk.session.attention.touch()
 
     def action_comment(self) -> None:
         """A comment on the focused pane."""
         session = self.desk.session
-        if not self._ready() or session is None or session.draft is None:
+        if self._item is None or session is None or session.draft is None:
             return
         pane = session.draft.pane
-        title = f"comment on {_LETTERS[pane]}"
+        dialog = LineDialog(f"comment on {LETTERS[pane]}", session.draft.panes[pane].comment)
+        self._ask(dialog, lambda text: self._with_item(lambda own: own.comment(text)))
 
-        def keep(text: str | None) -> None:
-            if text is not None:
-                self.guarded(lambda: session.comment(text))
-                self._show_scores()
+    def action_comment_item(self) -> None:
+        """A comment on the whole item."""
+        session = self.desk.session
+        if self._item is None or session is None or session.draft is None:
+            return
+        dialog = LineDialog("comment on this item", session.draft.comment)
+        self._ask(dialog, lambda text: self._with_item(lambda own: own.comment_item(text)))
 
-        self.app.push_screen(LineDialog(title, session.draft.panes[pane].comment), keep)
+    def action_flag(self) -> None:
+        """Flag the focused response."""
+        session = self.desk.session
+        if self._item is None or session is None or session.draft is None:
+            return
+        pane = session.draft.pane
+        dialog = ReasonDialog(
+            f"flag {LETTERS[pane]}",
+            _FLAG_REASONS,
+            session.draft.panes[pane].flag,
+            hint="a flagged response is rated all the same; nothing takes the flag away",
+        )
+        self._ask(dialog, lambda reason: self._with_item(lambda own: own.flag(reason)))
 
     def action_skip(self) -> None:
         """Leave the item, with a reason."""
-        session = self.desk.session
-        if not self._ready() or session is None:
+        if self._item is None or self.desk.session is None:
             return
+        dialog = ReasonDialog(
+            "skip this item", _SKIP_REASONS, hint="it does not come back, unless you undo it"
+        )
+        self._ask(dialog, self._skip)
 
-        def skip(reason: str | None) -> None:
-            if reason == "":
-                self._agreement.note = "not skipped: a reason is needed"
-            elif reason is not None and self.guarded(lambda: session.skip(reason)):
-                self._item = None
-                self._agreement.note = f"skipped: {reason}"
+    def _skip(self, reason: str) -> None:
+        session = self.desk.session
+        if not reason:
+            self._agreement.note = "not skipped: a reason is needed"
+        elif session is not None and self.guarded(lambda: session.skip(reason)):
+            self._go_on()
+            self._agreement.note = f"skipped: {reason}"
 
-        self.app.push_screen(LineDialog("skip this item", placeholder="why"), skip)
+    def _ask(self, dialog: LineDialog | ReasonDialog, use: Callable[[str], object]) -> None:
+        def answered(text: str | None) -> None:
+            if text is not None:
+                use(text)
+
+        self.app.push_screen(dialog, answered)

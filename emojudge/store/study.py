@@ -30,7 +30,7 @@ _PIPELINE_LOGS = {
     "baseline_checks": "metrics.log",
     "text_models": "metrics.log",
 }
-_RATER_TABLES = ("items", "drafts", "rated")
+_RATER_TABLES = ("items", "drafts", "rated", "pair_votes")
 T = TypeVar("T", bound=Frozen)
 
 

@@ -22,6 +22,7 @@ from emojudge.domain import (
     Item,
     Judgement,
     JudgeRoster,
+    PairVote,
     Prompt,
     RatedItem,
     Response,
@@ -92,6 +93,7 @@ TEXT_MODELS = TableOf("text_models", TextModel)
 ITEMS = TableOf("items", Item)
 DRAFTS = TableOf("drafts", Draft)
 RATED = TableOf("rated", RatedItem)
+PAIR_VOTES = TableOf("pair_votes", PairVote)
 
 ALL_TABLES: dict[str, TableOf[Any]] = {
     table.name: table
@@ -111,6 +113,7 @@ ALL_TABLES: dict[str, TableOf[Any]] = {
         ITEMS,
         DRAFTS,
         RATED,
+        PAIR_VOTES,
     )
 }
 

@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Resize
+from textual.reactive import reactive
 from textual.widgets import Static
 
 from emojudge.domain import Prompt
@@ -23,15 +24,26 @@ class PromptBox(VerticalScroll, can_focus=False):
                 scrollbar-size-vertical: 1; }
     PromptBox.open { max-height: 70%; }
     PromptBox Static { width: 1fr; height: auto; }
+    PromptBox .said { color: $people; display: none; }
     """
+
+    comment: reactive[str] = reactive("")
+    """What the rater says of the whole item."""
 
     def __init__(self) -> None:
         super().__init__()
         self._text = Static("", markup=False)
+        self._said = Static("", classes="said", markup=False)
 
     def compose(self) -> ComposeResult:
-        """One text."""
+        """One text, and the rater's comment on it."""
         yield self._text
+        yield self._said
+
+    def watch_comment(self, comment: str) -> None:
+        """The comment stands under the prompt."""
+        self._said.display = bool(comment)
+        self._said.update(f"“{visible_line(comment)}”")
 
     def toggle_room(self) -> None:
         """More room, or less again; what is to be answered stays in sight."""

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.widgets import Static
 
 from emojudge.domain import PaneScores
-from emojudge.text import visible_line
+from emojudge.text import counted, visible_line
 from emojudge.widgets.response_text import ResponseText
 from emojudge.widgets.score_rows import ScoreRows
+
+
+@dataclass(frozen=True)
+class PaneLook:
+    """How a pane shows itself: ``focused_row`` is None where the focus is elsewhere.
+
+    ``order`` says how it stands to panes with an equal total (``= C``), ``names`` are models and
+    vendors that its text names, ``with_scores`` is False in the mode of quick votes.
+    """
+
+    scores: PaneScores
+    focused_row: int | None
+    order: str = ""
+    names: tuple[str, ...] = ()
+    with_scores: bool = True
 
 
 class ResponsePane(Vertical):
     """Shows nothing that could tell which candidate it is."""
 
     DEFAULT_CSS = """
-    ResponsePane { width: 1fr; border: round $rule; border-title-color: $quiet; padding: 0 1; }
+    ResponsePane { width: 1fr; border: round $rule; border-title-color: $quiet; padding: 0 1;
+                   border-subtitle-color: $foreground; }
     ResponsePane.focused { border: round $focused-rule; border-title-color: $foreground;
                            border-title-style: bold; }
-    ResponsePane .comment { height: auto; max-height: 2; color: $people; display: none; }
+    ResponsePane .said { height: auto; max-height: 2; color: $people; display: none; }
     ResponsePane .rule { height: 1; color: $rule; }
     """
 
@@ -29,19 +49,39 @@ class ResponsePane(Vertical):
         self.border_title = letter
         self.body = ResponseText()
         self.rows = ScoreRows()
-        self._comment = Static("", classes="comment", markup=False)
+        self._said = Static("", classes="said", markup=False)
+        self._rule = Static("─" * 400, classes="rule", markup=False)
+        self._names: tuple[str, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Text above, scores below."""
         yield self.body
-        yield self._comment
-        yield Static("─" * 400, classes="rule", markup=False)
+        yield self._said
+        yield self._rule
         yield self.rows
 
-    def show(self, scores: PaneScores, focused_row: int | None) -> None:
-        """Show scores; ``focused_row`` None means the focus is elsewhere."""
-        self.rows.scores = scores
-        self.rows.focused_row = focused_row
-        self.set_class(focused_row is not None, "focused")
-        self._comment.display = bool(scores.comment)
-        self._comment.update(f"“{visible_line(scores.comment)}”")
+    def show(self, look: PaneLook) -> None:
+        """Show scores and what was said of the response."""
+        self.rows.scores = look.scores
+        self.rows.focused_row = look.focused_row
+        self.rows.display = self._rule.display = look.with_scores
+        self.set_class(look.focused_row is not None, "focused")
+        title = f"{self.letter} {look.order}".rstrip()
+        if title != self.border_title:
+            self.border_title = title
+        said = []
+        if look.scores.flag:
+            said.append(f"! {visible_line(look.scores.flag)}")
+        if look.scores.comment:
+            said.append(f"“{visible_line(look.scores.comment)}”")
+        self._said.display = bool(said)
+        self._said.update("  ".join(said))
+        self._names = look.names
+        self._say_below()
+
+    @on(ResponseText.BelowChanged)
+    def _say_below(self) -> None:
+        parts = [f"! names {visible_line(', '.join(self._names))}"] if self._names else []
+        if self.body.below:
+            parts.append(f"↓ {counted(self.body.below, 'line')}")
+        self.border_subtitle = Content(" · ".join(parts)).markup

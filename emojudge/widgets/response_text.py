@@ -1,13 +1,25 @@
-"""Growing text in a pane: rewraps only its last paragraph, and never parses markup."""
+"""Growing text in a pane: only its last line is wrapped and painted again, nothing is parsed."""
 
 from __future__ import annotations
 
+import io
+
+from rich.console import Console
 from rich.segment import Segment
-from textual.content import Content
+from rich.text import Text
 from textual.events import Resize
-from textual.geometry import Size
+from textual.geometry import Region, Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+
+# Only its rules for line breaks are used.
+_WRAPPER = Console(file=io.StringIO(), color_system=None)
+
+
+def _clean(lines: list[str]) -> list[str]:
+    """Without what blanks leave behind where a folded word ends: they would look like indents."""
+    return [lines[0], *(own for line in lines[1:] if (own := line.lstrip(" ")))]
 
 
 class ResponseText(ScrollView, can_focus=False):
@@ -18,6 +30,17 @@ class ResponseText(ScrollView, can_focus=False):
                    overflow-x: hidden; overflow-y: auto; }
     """
 
+    class BelowChanged(Message):
+        """Another number of lines lies below what is in sight."""
+
+        def __init__(self, below: int) -> None:
+            super().__init__()
+            self.below = below
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the latest counts."""
+            return isinstance(message, ResponseText.BelowChanged)
+
     def __init__(self) -> None:
         super().__init__()
         self._text = ""
@@ -25,50 +48,90 @@ class ResponseText(ScrollView, can_focus=False):
         self._settled_lines = 0
         self._settled_text = 0
         self._width = 0
+        self._below = 0
 
     @property
     def text(self) -> str:
         """What is shown."""
         return self._text
 
+    @property
+    def below(self) -> int:
+        """How many lines lie below what is in sight."""
+        return self._below
+
     def set_text(self, text: str) -> None:
         """Show ``text``, which must be harmless already (see :func:`emojudge.text.visible`)."""
-        if text == self._text and self._width == self._wrap_width:
+        width = self._wrap_width
+        if text == self._text and self._width == width:
             return
-        grows = text.startswith(self._text) and self._width == self._wrap_width
-        if not grows:
+        if not (text.startswith(self._text) and self._width == width):
             self._settled_lines = self._settled_text = 0
             self._lines.clear()
+        changed_from, had = self._settled_lines, len(self._lines)
         self._text = text
-        self._width = self._wrap_width
+        self._width = width
         self._wrap_tail()
-        self.virtual_size = Size(self._width, len(self._lines))
-        self.refresh()
+        if len(self._lines) != had or changed_from == 0:
+            self.virtual_size = Size(width, len(self._lines))
+        first = changed_from - round(self.scroll_y)
+        rows = len(self._lines) - changed_from
+        if changed_from == 0 or len(self._lines) < had:
+            self.refresh()
+        elif first < self.size.height:
+            self.refresh(Region(0, max(0, first), self.size.width, rows))
+        self._tell_below()
 
     @property
     def _wrap_width(self) -> int:
         return max(1, self.scrollable_content_region.width or self.size.width)
 
     def _wrap_tail(self) -> None:
-        """Wrap everything after the last paragraph that is known to be complete."""
+        """Wrap what follows the last line that is known to be complete."""
         del self._lines[self._settled_lines :]
         tail = self._text[self._settled_text :]
         *complete, last = tail.split("\n")
         for paragraph in complete:
-            self._lines += self._wrap(paragraph)
+            self._lines += _clean(self._wrap(paragraph))
             self._settled_text += len(paragraph) + 1
         self._settled_lines = len(self._lines)
         if last or not self._lines:
-            self._lines += self._wrap(last)
+            wrapped = self._wrap(last)
+            self._lines += _clean(wrapped)
+            self._settle_lines_of(last, wrapped)
+
+    def _settle_lines_of(self, paragraph: str, wrapped: list[str]) -> None:
+        """All lines but the last of a growing paragraph stay as they are."""
+        # A line that begins with a blank follows a folded word: only the whole says where it ends.
+        if len(wrapped) < 2 or not wrapped[-1] or wrapped[-1].startswith(" "):
+            return
+        place = 0
+        for line in wrapped[:-1]:
+            place = paragraph.index(line, place) + len(line)
+        self._settled_text += paragraph.index(wrapped[-1], place)
+        self._settled_lines = len(self._lines) - 1
 
     def _wrap(self, paragraph: str) -> list[str]:
-        if not paragraph:
+        """Lines of at most the present width, in cells."""
+        if not paragraph.strip(" "):
             return [""]
-        return [line.plain.rstrip() for line in Content(paragraph).wrap(self._width)]
+        return [line.plain.rstrip() for line in Text(paragraph).wrap(_WRAPPER, self._width)]
+
+    def _tell_below(self) -> None:
+        below = max(0, len(self._lines) - round(self.scroll_y) - self.size.height)
+        if below != self._below:
+            self._below = below
+            self.post_message(self.BelowChanged(below))
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """What is below changes with what is in sight."""
+        super().watch_scroll_y(old_value, new_value)
+        self._tell_below()
 
     def on_resize(self, event: Resize) -> None:
         """Wrap again for the new width."""
         self.set_text(self._text)
+        self._tell_below()
 
     def render_line(self, y: int) -> Strip:
         """One line of the text at the present scroll offset."""
