@@ -141,7 +141,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("rate.comment_item", ("C",), "comment_item", "A comment on the whole item"),
     Action("rate.flag", ("f",), "flag", "Flag the focused response, with a reason", "flag"),
     Action("rate.skip", ("s",), "skip", "Leave this item, with a reason", "skip"),
-    Action("rate.mode", ("v",), "switch_mode", "Votes on pairs, or scores again", "pairs/scores"),
+    Action(
+        "rate.to_pairs", ("v",), "to_pairs", "Quick votes on pairs of responses", "pairs", SCORES
+    ),
+    Action("rate.to_scores", ("v",), "to_scores", "Back to scores", "scores", PAIRS),
     Action("rate.prompt", ("o",), "open_prompt", "More room for the prompt, or less again"),
     Action("rate.scroll_down", ("pagedown", "ctrl+d"), "scroll_text(1)", "All responses down"),
     Action("rate.scroll_up", ("pageup", "ctrl+u"), "scroll_text(-1)", "All responses up"),

@@ -152,12 +152,21 @@ def run(
 def rate(
     config: ConfigOption = Path(),
     rater: Annotated[str | None, typer.Option("--rater", help="Your name as a rater.")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Line by line, for screen readers and dumb terminals.")
+    ] = False,
 ) -> None:
     """Straight to rating."""
-    from emojudge.cli_support import open_workstation
+    from emojudge.cli_support import open_workstation, rate_plainly
 
+    if plain:
+        rate_plainly(load(config), rater)
+        return
     if not at_terminal():
-        raise UsageError("Rating needs a terminal; run `emojudge rate` in one.")
+        raise UsageError(
+            "Rating on a screen needs a terminal. Run `emojudge rate` in one, or rate line by line "
+            "with `emojudge rate --plain`."
+        )
     open_workstation(load(config), screen="rate", rater=rater)
 
 

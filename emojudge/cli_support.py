@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import functools
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ from emojudge.paths import write_durably
 from emojudge.pipeline.bench import BenchResult, run_benchmark
 from emojudge.pipeline.bench_ranking import RankingBench, run_ranking_benchmark
 from emojudge.pipeline.cache import CacheContents, cache_contents, prune
+from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.exchange import Imported, chosen_format, export_text, import_ratings
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.judges_found import JudgesFound, check_judges, judges_found, require_judges
@@ -168,8 +170,9 @@ def open_workstation(
     """Open the app on a study. Raises UsageError on a terminal that cannot show it."""
     if os.environ.get("TERM", "dumb") == "dumb":
         raise UsageError(
-            "This terminal (TERM=dumb) cannot show the workstation. Use another terminal, or run "
-            "the phases with `emojudge run --headless`."
+            "This terminal (TERM=dumb) cannot show the workstation. Use another terminal; or rate "
+            "line by line with `emojudge rate --plain`, and run the phases with `emojudge run "
+            "--headless`."
         )
     settings = load_settings()
     name = rater_name(rater, settings)
@@ -186,6 +189,22 @@ def open_workstation(
         raise app.problem
     if app.return_code:
         sys.exit(app.return_code)
+
+
+def rate_plainly(loaded: LoadedConfig, rater: str | None) -> None:
+    """``emojudge rate --plain``."""
+    from emojudge.plain import PlainRating, lines_of
+
+    name = rater_name(rater, load_settings())
+    with_log(loaded, False, None)
+    study = Study(loaded)
+    try:
+        desk = Desk(study, name)
+        # A pipe's other end reads each line when it is said.
+        say_line = functools.partial(print, flush=True)
+        run_until_signalled(PlainRating(desk, say_line).run(lines_of(sys.stdin)))
+    finally:
+        study.close()
 
 
 def open_workstation_here(*, verbose: bool) -> None:

@@ -115,7 +115,10 @@ class Pass1(Frozen):
 
 
 class Candidate(Frozen):
-    """One runnable GGUF model: a file, or the shards of a split set in order."""
+    """One runnable GGUF model: a file, or the shards of a split set in order.
+
+    ``gone`` says why it cannot be run any more; what it said before still counts.
+    """
 
     name: str
     files: tuple[ModelFile, ...]
@@ -125,6 +128,7 @@ class Candidate(Frozen):
     compression_ratio: float = 1.0
     template_differs: bool = False
     problems: tuple[str, ...] = ()
+    gone: str = ""
 
     @property
     def sha256(self) -> str:

@@ -202,7 +202,7 @@ def _find_baseline(
     return groups[0]
 
 
-def _relate(candidates: list[Candidate], baseline_name: str | None) -> list[Candidate]:
+def relate(candidates: list[Candidate], baseline_name: str | None) -> list[Candidate]:
     """Mark the baseline and relate the others to it; largest first."""
     if baseline_name is None:
         baseline_name = max(candidates, key=lambda one: (one.specs.bits_per_weight, one.size)).name
@@ -310,7 +310,7 @@ def discover(
     if baseline_name and baseline_name not in {one.name for one in candidates}:
         reason = next(one.reason for one in unusable if one.name == baseline_name)
         raise UsageError(f"The baseline {baseline_name} cannot be used: {reason}.")
-    return Discovered(tuple(_relate(candidates, baseline_name)), tuple(unusable))
+    return Discovered(tuple(relate(candidates, baseline_name)), tuple(unusable))
 
 
 def check_judge_model(judge: str, path: Path) -> tuple[Specs, list[Path]]:

@@ -28,7 +28,7 @@ def _specs(candidate: Candidate) -> dict[str, object]:
         "context_length": specs.context_length,
         "template_differs": candidate.template_differs,
         "pass1": candidate.pass1.model_dump() if candidate.pass1 else None,
-        "problems": list(candidate.problems),
+        "problems": [*candidate.problems, *([candidate.gone] if candidate.gone else [])],
     }
 
 
@@ -68,12 +68,17 @@ def discovery_section(view: StudyView) -> Section | None:
         Sentence(f"not compared: {one.name}: {one.reason}; {one.remedy}", Voice.BAD)
         for one in view.unusable
     )
+    gone = tuple(
+        Sentence(f"{view.labels[one.sha256]}: {one.gone}", Voice.BAD)
+        for one in view.candidates
+        if one.gone
+    )
     damaged = tuple(Sentence(f"set aside: {one}", Voice.BAD) for one in view.damage)
     return Section(
         name="candidates",
         title="candidates",
         report_key=ReportKey.DISCOVERY,
-        blocks=(Table(columns, rows), *left_out, *damaged),
+        blocks=(Table(columns, rows), *gone, *left_out, *damaged),
         data={
             "found": [_specs(one) for one in view.candidates],
             "not_runnable": [one.model_dump() for one in view.unusable],

@@ -101,7 +101,7 @@ class Conductor:
         cells = [
             cell
             for candidate in self._study.discovery.candidates
-            for cell in self._study.cells(candidate, prompt)
+            for cell in self._study.reachable_cells(candidate, prompt)
         ]
         jobs = [self._responses.ensure(cell, priority) for cell in cells]
         before = self._preparing.get(prompt.id)
@@ -212,7 +212,11 @@ class Conductor:
             {
                 candidate.sha256: self._responses.progress_of(
                     candidate,
-                    [cell for prompt in prompts for cell in study.cells(candidate, prompt)],
+                    [
+                        cell
+                        for prompt in prompts
+                        for cell in study.reachable_cells(candidate, prompt)
+                    ],
                 )
                 for candidate in study.discovery.candidates
             }

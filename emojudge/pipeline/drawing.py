@@ -94,7 +94,8 @@ class ItemDrawer:
             cells = [study.cell(candidate, prompt, sample) for sample in range(samples)]
             if any(study.store.get(FAILURES, cell.id) for cell in cells):
                 continue
-            if study.leader is not None or all(study.stored(cell) for cell in cells):
+            may_speak = study.leader is not None and not candidate.gone
+            if may_speak or all(study.stored(cell) for cell in cells):
                 available.append(candidate)
         return available
 

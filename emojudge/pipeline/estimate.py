@@ -84,7 +84,7 @@ def estimate_generation(study: Study) -> Estimate:
         sha = candidate.sha256
         own = 0
         for prompt in study.discovery.prompts:
-            for cell in study.cells(candidate, prompt):
+            for cell in study.reachable_cells(candidate, prompt):
                 if study.stored(cell) is None:
                     own += 1
                 else:

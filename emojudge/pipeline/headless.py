@@ -176,7 +176,9 @@ class HeadlessRun:
     async def _generate(self, workspace: Workspace, candidate: Candidate) -> None:
         study, responses = self.study, workspace.responses
         cells = [
-            cell for prompt in study.discovery.prompts for cell in study.cells(candidate, prompt)
+            cell
+            for prompt in study.discovery.prompts
+            for cell in study.reachable_cells(candidate, prompt)
         ]
         before = responses.progress_of(candidate, cells)
         if before.complete:

@@ -47,7 +47,7 @@ class Measurements:
         """The baseline once more at another batch width; returns how many texts were generated."""
         study = self._study
         width = study.batch_width
-        if width is None:
+        if width is None or study.baseline.gone:
             return 0
         prompts = [one for one in study.discovery.prompts if study.cells_again(one)]
         cells = [cell for one in prompts for cell in study.cells_again(one)]

@@ -262,6 +262,11 @@ class StoredStudy:
             ]
         return self._cells[key]
 
+    def reachable_cells(self, candidate: Candidate, prompt: Prompt) -> list[Cell]:
+        """Cells that are stored or can be generated; of a candidate that is gone, stored ones."""
+        cells = self.cells(candidate, prompt)
+        return [one for one in cells if self.stored(one)] if candidate.gone else cells
+
     def model_spec(self, candidate: Candidate, width: int | None = None) -> ModelSpec:
         """A candidate as the executor loads it; at a ``width`` of its own, in its own worker."""
         return ModelSpec(
@@ -314,7 +319,9 @@ class StoredStudy:
         progress = {}
         for candidate in self.discovery.candidates:
             cells = [
-                cell for prompt in self.discovery.prompts for cell in self.cells(candidate, prompt)
+                cell
+                for prompt in self.discovery.prompts
+                for cell in self.reachable_cells(candidate, prompt)
             ]
             done = sum(self.stored(cell) is not None for cell in cells)
             progress[candidate.sha256] = CandidateProgress(

@@ -17,9 +17,19 @@ from emojudge.config_file import LoadedConfig
 from emojudge.domain import Candidate, JudgeRoster, ModelFile, Prompt
 from emojudge.errors import Interrupted, LockHeld
 from emojudge.judges.model_judge import ModelJudge
+from emojudge.pipeline.gone import Kept, missing_from, with_kept
 from emojudge.pipeline.stored_study import StoredStudy
 from emojudge.store.study import SCHEMA_VERSION, Writer
-from emojudge.store.tables import DISCOVERY, ROSTER, STUDY, Discovery, StudyRecord
+from emojudge.store.tables import (
+    DISCOVERY,
+    PAIR_VOTES,
+    RATED,
+    RESPONSES,
+    ROSTER,
+    STUDY,
+    Discovery,
+    StudyRecord,
+)
 from emojudge.text import human_bytes
 
 _LOG = logging.getLogger(__name__)
@@ -86,6 +96,15 @@ class Study(StoredStudy):
         known = (*before.candidates, *before.judge_models)
         return {file.path: file for one in known for file in one.files}
 
+    def _kept(self) -> Kept:
+        """What candidates known from before have said, and which of them people rated."""
+        before = self.store.get(DISCOVERY, "discovery")
+        spoke = {one.candidate for one in self.store.all(RESPONSES)}
+        rated = {rating.candidate for one in self.store.all(RATED) for rating in one.ratings}
+        rated |= {sha for vote in self.store.all(PAIR_VOTES) for sha in vote.candidates}
+        known = before.candidates if before is not None else ()
+        return Kept(tuple(one for one in known if one.sha256 in spoke), rated)
+
     def load_prompts(self) -> tuple[Prompt, ...]:
         """The prompts this study uses."""
         file = self.loaded.resolve(self.config.evaluation_prompts)
@@ -113,15 +132,25 @@ class Study(StoredStudy):
 
         known = self._known_files()
 
+        kept = self._kept()
+        missing = missing_from(kept, self.config, folder)
+        names = {one.name for one in missing}
+        wanted = tuple(one for one in self.config.models_to_compare if one not in names)
+
         def work() -> Discovered:
-            return discover(
+            if missing and not wanted and (self.config.models_to_compare or not total):
+                # Nothing is left to look for; rating goes on from what is stored.
+                return with_kept(Discovered((), ()), kept, missing, self.config)
+            baseline = self.config.baseline_model
+            found = discover(
                 folder,
-                wanted=self.config.models_to_compare,
-                baseline=self.config.baseline_model,
+                wanted=wanted,
+                baseline=None if any(one.is_baseline for one in missing) else baseline,
                 resolve=self.loaded.resolve,
                 known=known,
                 progress=advance,
             )
+            return with_kept(found, kept, missing, self.config)
 
         found = await asyncio.to_thread(work)
         judges = await asyncio.to_thread(self._read_judge_models, known, advance)
@@ -137,6 +166,9 @@ class Study(StoredStudy):
         self._call_the_roll()
         self.state.say(f"{len(found.candidates)} candidates, {len(chosen)} prompts")
         self.changed()
+        for one in found.candidates:
+            if one.gone:
+                _LOG.warning("%s: %s", one.name, one.gone)
         for unusable in found.unusable:
             _LOG.warning("%s: %s; %s", unusable.name, unusable.reason, unusable.remedy)
         return discovery

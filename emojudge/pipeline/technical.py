@@ -69,7 +69,8 @@ class Technical:
         return [
             one
             for one in self._study.discovery.candidates
-            if (known := self._study.technical_of(one, replies)) is None or not known.final
+            if not one.gone
+            and ((known := self._study.technical_of(one, replies)) is None or not known.final)
         ]
 
     async def run(self) -> int:
@@ -124,6 +125,8 @@ class Technical:
         folder = reference_folder(study, replies)
         if (folder / "reference.json").exists():
             return folder
+        if study.baseline.gone:
+            return EngineError(f"the baseline {study.baseline.name}: {study.baseline.gone}")
         make_private_folder(folder.parent)
         study.state.say("keeping the baseline's predictions", running=True)
         command = RecordReference(

@@ -118,7 +118,7 @@ class CandidatesScreen(StudyScreen):
             ),
         ]
         for one in discovery.candidates:
-            for problem in one.problems:
+            for problem in (*one.problems, *([one.gone] if one.gone else [])):
                 lines.append(
                     Content.assemble((f"! {one.name}: {visible_line(problem)}", "$failed"))
                 )

@@ -38,6 +38,7 @@ _SKIP_REASONS = (
     "the situation makes no sense",
 )
 _FLAG_REASONS = ("broken text", "says what it is", "harmful", "wrong language", "cut off")
+_WITHOUT_ITEM = {"rate.to_pairs", "rate.to_scores", "rate.undo"}
 _BREAK_SECONDS = 15
 
 
@@ -198,7 +199,7 @@ class RateScreen(StudyScreen):
 
     def _why_nothing(self) -> str:
         session = self.desk.session
-        other = shown_key("rate.mode", self._keymap)
+        pairs = shown_key("rate.to_pairs", self._keymap)
         if session is not None and session.upcoming_prompts():
             failures = self.desk.study.view().failures
             if self.desk.study.leader is not None and failures:
@@ -212,10 +213,11 @@ class RateScreen(StudyScreen):
                 f"study is making them ({self.desk.study.not_leading_because or 'starting'})"
             )
         if session is not None and session.pairwise:
-            return f"You have voted on a pair of every prompt. {other} goes back to scores."
+            scores = shown_key("rate.to_scores", self._keymap)
+            return f"You have voted on a pair of every prompt. {scores} goes back to scores."
         results = shown_key("app.results", self._keymap)
         return (
-            f"You have rated every prompt of this study. {results} shows the results; {other} "
+            f"You have rated every prompt of this study. {results} shows the results; {pairs} "
             "votes on pairs, quickly."
         )
 
@@ -287,7 +289,7 @@ class RateScreen(StudyScreen):
     def _show_keys(self) -> None:
         without = set()
         if self._item is None:
-            without = {one.id for one in actions_of(RATE)} - {"rate.mode", "rate.undo"}
+            without = {one.id for one in actions_of(RATE)} - _WITHOUT_ITEM
         elif self._lockstep.complete:
             without = {"rate.reveal", "rate.reveal_pair"}
         else:
@@ -373,8 +375,15 @@ class RateScreen(StudyScreen):
         if self._settle("stored", lambda session: session.vote(Preference(preferred))):
             self._go_on()
 
-    def action_switch_mode(self) -> None:
-        """From scores to quick votes on pairs, or back."""
+    def action_to_pairs(self) -> None:
+        """From scores to quick votes on pairs."""
+        self._switch_mode()
+
+    def action_to_scores(self) -> None:
+        """From votes on pairs back to scores."""
+        self._switch_mode()
+
+    def _switch_mode(self) -> None:
         session = self.desk.session
         if session is not None and self.guarded(session.switch_mode):
             self._agreement.note = (

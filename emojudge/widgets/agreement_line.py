@@ -7,8 +7,9 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from emojudge.ranking.agreement import OrderAgreement
-from emojudge.ranking.verdict import score_text
-from emojudge.text import counted, visible_line
+from emojudge.ranking.agreement_text import agreement_parts
+from emojudge.text import visible_line
+from emojudge.theme import VOICE_STYLES
 from emojudge.widgets.trend import trend_bars
 
 
@@ -45,21 +46,6 @@ class AgreementLine(Widget):
                 ("you", "$people"),
                 (" · after the first submitted item", "$quiet"),
             )
-        parts: list[str | tuple[str, str]] = [
-            ("AI", "$ai"),
-            (" vs ", "$quiet"),
-            ("you", "$people"),
-            (" · ", "$quiet"),
-            counted(self.shown_items or agreement.items, "item"),
-            (" · same order ", "$quiet"),
-            (f"{agreement.share.value:.0%}", "bold"),
-        ]
-        if agreement.share.interval is not None:
-            low, high = agreement.share.interval
-            parts.append(f" [{100 * low:.0f}–{100 * high:.0f}]")
-        if agreement.ceiling is not None:
-            parts += [(" of at most ", "$quiet"), f"{agreement.ceiling.value:.0%}"]
-        if agreement.tau is not None:
-            parts += [(" · τ ", "$quiet"), score_text(agreement.tau.value)]
-        parts += [" ", (trend_bars(agreement.trend), "$ai")]
-        return Content.assemble(*parts)
+        said = agreement_parts(agreement, self.shown_items or agreement.items)
+        parts = [(text, VOICE_STYLES[voice.value]) for text, voice in said]
+        return Content.assemble(*parts, " ", (trend_bars(agreement.trend), "$ai"))

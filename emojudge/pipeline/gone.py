@@ -1,0 +1,80 @@
+"""Candidates whose files went or changed while they were being rated: what they said stays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emojudge.candidates.discover import Discovered, relate
+from emojudge.config import Config
+from emojudge.domain import Candidate, Unusable
+
+_DIGITS = 12
+_GONE = "its file is gone; what it said before is rated and counted, it says nothing new"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is known from before: candidates with stored responses, and which people have rated."""
+
+    spoke: tuple[Candidate, ...]
+    rated: Collection[str]
+
+
+def missing_from(kept: Kept, config: Config, folder: Path) -> list[Candidate]:
+    """Those that the config still wants, and that have a file that is not there any more."""
+    baseline = config.baseline_model
+    wanted = set(config.models_to_compare)
+
+    def is_wanted(one: Candidate) -> bool:
+        if one.is_baseline and baseline is not None:
+            return one.name == baseline or not one.path.is_relative_to(folder)
+        return one.path.is_relative_to(folder) and (not wanted or one.name in wanted)
+
+    return [
+        one
+        for one in kept.spoke
+        if is_wanted(one) and not all(Path(file.path).exists() for file in one.files)
+    ]
+
+
+def with_kept(
+    found: Discovered, kept: Kept, missing: Sequence[Candidate], config: Config
+) -> Discovered:
+    """What was found, with those that went, and with those that people rated before they changed.
+
+    A changed file is left out instead: ratings of one model must not go on as another's.
+    """
+    candidates = list(found.candidates)
+    unusable = [one for one in found.unusable if one.name not in {gone.name for gone in missing}]
+    known = {one.name: one for one in kept.spoke}
+    for place, now in enumerate(candidates):
+        before = known.get(now.name)
+        if before is None or before.sha256 == now.sha256 or before.sha256 not in kept.rated:
+            continue
+        changed = f"sha256 {now.sha256[:_DIGITS]}… instead of {before.sha256[:_DIGITS]}…"
+        candidates[place] = before.model_copy(
+            update={
+                "gone": f"its file changed ({changed}); what it said before is rated and counted, "
+                "it says nothing new"
+            }
+        )
+        unusable.append(
+            Unusable(
+                name=now.name,
+                reason=f"is not the file that people have rated: {changed}",
+                remedy="put the old file back, or give the new one another name to compare both",
+            )
+        )
+    candidates += [one.model_copy(update={"gone": _GONE}) for one in missing]
+    baseline = next((one.name for one in candidates if one.is_baseline), None)
+    if config.baseline_model is None:
+        # The one with most bits stays the baseline when it is its file that went.
+        before_it = next((one.name for one in kept.spoke if one.is_baseline), None)
+        gone = {one.name for one in missing}
+        baseline = before_it if before_it in gone else None
+    else:
+        of_before = [one.name for one in missing if one.is_baseline]
+        baseline = of_before[0] if of_before else baseline
+    return Discovered(tuple(relate(candidates, baseline)), tuple(unusable))

@@ -1,0 +1,298 @@
+"""Rating line by line, for screen readers and dumb terminals: the same items, the same data.
+
+Nothing is redrawn and nothing moves: whatever is said is a new line. All responses are printed
+when all are there, so that no wait tells one from another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import TextIO
+
+from emojudge.domain import Item, Preference
+from emojudge.errors import EmojudgeError
+from emojudge.pipeline import drafts
+from emojudge.pipeline.desk import Desk
+from emojudge.pipeline.rating import LETTERS, RaterSession
+from emojudge.ranking.agreement_text import agreement_parts
+from emojudge.ranking.verdict import ahead_line
+from emojudge.text import visible, visible_line
+
+_POLL_SECONDS = 0.2
+_HELP = """\
+4 3 5 4       scores for what comes next, here four; the line after says what is next
+b 4354        the scores of B
+(empty line)  submits the item, once everything is scored
+c b TEXT      a comment on B; C TEXT comments on the item as a whole
+f b REASON    flags B
++ b           of equal totals, B is better; again takes it back
+s REASON      skips the item
+u             takes back the last step, through this session's items
+r, r b        reads everything again, or B
+v             votes on pairs of responses, or scores again
+[  ]  =       in votes: the left one (A) is better, the right one (B), neither
+t             how far you are
+q             leaves; nothing is lost"""
+_VOTES = {"[": Preference.LEFT, "]": Preference.RIGHT, "=": Preference.TIE}
+
+Say = Callable[[str], object]
+
+
+class WrongLine(EmojudgeError):
+    """A line that means nothing here; the message says what would."""
+
+
+async def lines_of(stream: TextIO) -> AsyncIterator[str]:
+    """Lines without their ends, from a terminal, a pipe or a file; a waiting read stops nobody."""
+    loop = asyncio.get_running_loop()
+    read: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def pump() -> None:
+        with contextlib.suppress(RuntimeError):
+            # The loop may be closed by then: nobody waits for the line any more.
+            for line in stream:
+                loop.call_soon_threadsafe(read.put_nowait, line.rstrip("\r\n"))
+            loop.call_soon_threadsafe(read.put_nowait, None)
+
+    threading.Thread(target=pump, name="stdin", daemon=True).start()
+    while (line := await read.get()) is not None:
+        yield line
+
+
+class PlainRating:
+    """One rater's session as lines in and lines out."""
+
+    def __init__(self, desk: Desk, say: Say) -> None:
+        self._desk = desk
+        self._say = say
+        self._item: Item | None = None
+        self._told_nothing = ""
+
+    async def run(self, lines: AsyncIterator[str]) -> None:
+        """Rate until the lines end or the rater leaves. Raises EmojudgeError."""
+        follower: asyncio.Task[None] | None = None
+        try:
+            await self._desk.begin()
+            follower = asyncio.create_task(self._follow())
+            session = self._desk.open_session()
+            self._say(
+                f"study {visible_line(self._desk.study.config.name)}, rater {self._desk.rater}; "
+                "? tells what can be said"
+            )
+            await self._next(session)
+            async for line in lines:
+                if line.strip() in ("q", "quit"):
+                    break
+                await self._take(session, line.strip())
+            self._say("left; the open item comes back as it is")
+        finally:
+            if follower is not None:
+                follower.cancel()
+            await self._desk.close()
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            await self._desk.follow()
+
+    # Items
+
+    async def _next(self, session: RaterSession) -> None:
+        """Take the next item and say it once all of it is there."""
+        self._item = None
+        waited = False
+        while True:
+            item = self._desk.take_item()
+            if item is None:
+                return self._say_nothing_left(session)
+            states = self._desk.panes()
+            problem = next((one.problem for one in states if one.problem), None)
+            if problem is not None:
+                self._say("an item is left out: a response could not be made")
+                self._desk.drop_item(problem)
+            elif all(one.text.finished for one in states):
+                self._item = item
+                return self._read(session, item)
+            elif not waited:
+                waited = True
+                self._say("the responses are on their way")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _say_nothing_left(self, session: RaterSession) -> None:
+        if session.upcoming_prompts():
+            self._say("nothing is there to rate yet; an empty line looks again")
+        else:
+            self._say("everything is rated; v changes between scores and votes on pairs")
+
+    def _read(self, session: RaterSession, item: Item, only: int | None = None) -> None:
+        if only is None:
+            what = "pair" if session.pairwise else "item"
+            self._say("")
+            self._say(
+                f"{what} {session.done + 1} of {session.total}: "
+                f"{visible_line(session.prompt.category)}"
+            )
+            for turn in session.prompt.messages:
+                several = len(session.prompt.messages) > 1
+                who = {"user": "person: ", "assistant": "companion: "}.get(turn.role, "setting: ")
+                self._say((who if several else "") + visible(turn.content))
+        for index, state in enumerate(self._desk.panes()):
+            if only in (None, index):
+                self._say("")
+                self._say(f"{LETTERS[index]}:")
+                self._say(state.text.text)
+                names = session.named_in(item.responses[index])
+                if names:
+                    self._say(f"({LETTERS[index]} names {visible_line(', '.join(names))})")
+        self._say("")
+        self._say(self._where(session))
+
+    def _where(self, session: RaterSession) -> str:
+        """What comes next."""
+        draft = session.draft
+        if session.pairwise or draft is None:
+            return "which is better: [ for A, ] for B, = for neither"
+        gap = drafts.first_gap(draft)
+        if gap is None:
+            return "everything is scored; an empty line submits"
+        pane, criterion = draft.pane, drafts.CRITERIA[draft.criterion]
+        return f"next: {LETTERS[pane]} {criterion.label}, 1 to 5"
+
+    # Lines
+
+    async def _take(self, session: RaterSession, line: str) -> None:
+        if self._item is None and line not in ("u", "v", "t", "?"):
+            await self._next(session)
+            return
+        word, _, rest = line.partition(" ")
+        try:
+            if not line:
+                await self._submit(session)
+            elif word in _VOTES:
+                await self._vote(session, _VOTES[word])
+            elif word in ("s", "skip"):
+                session.skip(rest)
+                await self._next(session)
+            elif word in ("u", "undo"):
+                self._say(session.undo())
+                if session.item != self._item:
+                    await self._next(session)
+                else:
+                    self._say(self._where(session))
+            elif word in ("v", "votes", "scores"):
+                session.switch_mode()
+                await self._next(session)
+            else:
+                self._act(session, word, rest.strip())
+                self._say(self._where(session))
+        except EmojudgeError as problem:
+            self._say(f"no: {visible(str(problem))}")
+            self._say(self._where(session))
+
+    def _act(self, session: RaterSession, word: str, rest: str) -> None:
+        """What neither leaves the item nor needs time."""
+        first, _, after = rest.partition(" ")
+        pane = self._pane(first)
+        if word == "?":
+            self._say(_HELP)
+        elif word == "t":
+            self._tell_progress(session)
+        elif word == "r" and self._item is not None:
+            self._read(session, self._item, pane)
+        elif word == "C":
+            session.comment_item(rest)
+        elif word == "c" and pane is not None:
+            self._focus(session, pane)
+            session.comment(after.strip())
+        elif word == "f" and pane is not None:
+            self._focus(session, pane)
+            session.flag(after)
+        elif word == "+" and pane is not None:
+            self._focus(session, pane)
+            session.put_ahead()
+        else:
+            self._score(session, word, rest)
+
+    def _score(self, session: RaterSession, word: str, rest: str) -> None:
+        if session.pairwise:
+            raise WrongLine("this is a vote: [ for A, ] for B, = for neither; ? tells the rest")
+        pane = self._pane(word)
+        digits = "".join((rest if pane is not None else f"{word}{rest}").split())
+        if not digits or not set(digits) <= set("12345"):
+            raise WrongLine("that means nothing here; ? tells what can be said")
+        if pane is not None:
+            self._focus(session, pane)
+        assert session.draft is not None
+        start = session.draft.pane * len(drafts.CRITERIA) + session.draft.criterion
+        room = len(session.draft.panes) * len(drafts.CRITERIA) - start
+        if len(digits) > room:
+            raise WrongLine(f"that is {len(digits)} scores, and there is room for {room}")
+        for digit in digits:
+            session.score(int(digit))
+        if drafts.first_gap(session.draft) is None:
+            equal = self._equal_totals(session)
+            if equal:
+                self._say(f"equal totals: {equal}; + and a letter says which is better")
+
+    @staticmethod
+    def _equal_totals(session: RaterSession) -> str:
+        assert session.draft is not None
+        groups = {
+            frozenset({pane, *others})
+            for pane in range(len(session.draft.panes))
+            if (others := session.equals_of(pane))
+        }
+        return ", ".join(sorted("=".join(LETTERS[one] for one in sorted(own)) for own in groups))
+
+    @staticmethod
+    def _focus(session: RaterSession, pane: int) -> None:
+        assert session.draft is not None
+        if pane >= len(session.draft.panes):
+            raise WrongLine(f"there is no response {LETTERS[pane]} in this item")
+        session.move(pane - session.draft.pane, -len(drafts.CRITERIA))
+
+    @staticmethod
+    def _pane(word: str) -> int | None:
+        """The pane that a letter names."""
+        letter = word.upper()
+        return LETTERS.index(letter) if len(letter) == 1 and letter in LETTERS else None
+
+    async def _submit(self, session: RaterSession) -> None:
+        if session.pairwise:
+            raise WrongLine("this is a vote: [ for A, ] for B, = for neither")
+        item = self._item
+        session.submit()
+        said = self._desk.what_the_ai_said(item)
+        if said:
+            self._say(said)
+        await self._tell_agreement(session)
+        await self._next(session)
+
+    async def _vote(self, session: RaterSession, preferred: Preference) -> None:
+        if not session.pairwise:
+            raise WrongLine("this item takes scores; v changes to votes on pairs")
+        session.vote(preferred)
+        await self._next(session)
+
+    def _tell_progress(self, session: RaterSession) -> None:
+        self._say(f"{session.done} of {session.total} are done")
+        latest = self._desk.insights.latest
+        ahead = ahead_line(latest.standing) if latest is not None and latest.standing else ""
+        if ahead:
+            self._say(ahead)
+
+    async def _tell_agreement(self, session: RaterSession) -> None:
+        """The line that the screen keeps at its bottom, once it is worked out."""
+        before = self._desk.insights.latest
+        for _ in range(int(1 / _POLL_SECONDS)):
+            await asyncio.sleep(_POLL_SECONDS)
+            if self._desk.insights.latest is not before:
+                break
+        latest = self._desk.insights.latest
+        if latest is not None and latest.agreement.share is not None:
+            again = sum(one.repeat_of is not None for one in session.rated())
+            parts = agreement_parts(latest.agreement, latest.agreement.items + again)
+            self._say("".join(text for text, _ in parts))

@@ -1,0 +1,124 @@
+"""Candidates that were deleted or changed while people rate: rating goes on from what is stored."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from emojudge.errors import NoCandidates
+from emojudge.pipeline.desk import Desk
+from emojudge.pipeline.rating import RaterSession
+from emojudge.pipeline.reporting import write_report
+from emojudge.pipeline.study import Study
+from tests.studies import SCRIPTED, judged_study, write_study
+from tests.test_rating import rate
+
+
+def models(study: Study) -> dict[str, Path]:
+    return {one.name: one.path for one in study.discovery.candidates}
+
+
+async def opened(study: Study) -> Desk:
+    desk = Desk(Study(study.loaded), "ana", SCRIPTED)
+    await desk.begin()
+    return desk
+
+
+async def test_rating_goes_on_when_every_candidate_was_deleted(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path)
+    session = RaterSession(study, "ana")
+    rate(session)
+    session.close()
+    shutil.rmtree(study.loaded.resolve(study.config.candidate_dir))
+    desk = await opened(study)
+    found = desk.study.discovery.candidates
+    assert [one.name for one in found] == [one.name for one in study.discovery.candidates]
+    assert all("its file is gone" in one.gone for one in found)
+    assert [one.is_baseline for one in found] == [True, False, False]
+    session = desk.open_session()
+    rate(session)
+    rate(session)
+    assert len(desk.study.view().counted_items) == 3
+    report = json.loads(write_report(desk.study).report.read_text())
+    problems = [one["problems"] for one in report["candidate_discovery"]["candidates"]["found"]]
+    assert all("its file is gone" in own[0] for own in problems)
+    await desk.close()
+    desk.study.close()
+
+
+@pytest.mark.parametrize("which", [0, 2])
+async def test_one_deleted_candidate_stays_in_the_study(tmp_path: Path, which: int) -> None:
+    study = await judged_study(tmp_path)
+    session = RaterSession(study, "ana")
+    rate(session)
+    session.close()
+    names = list(models(study))
+    models(study)[names[which]].unlink()
+    desk = await opened(study)
+    found = desk.study.discovery.candidates
+    assert [one.name for one in found] == names
+    assert [bool(one.gone) for one in found] == [index == which for index in range(3)]
+    assert [one.is_baseline for one in found] == [True, False, False]
+    item = desk.take_item()
+    assert item is not None
+    assert len(item.panes) == 3
+    # Nobody waits for what nobody can say any more.
+    progress = desk.study.state.status.progress
+    assert all(one.complete for one in progress.values())
+    await desk.close()
+    desk.study.close()
+
+
+async def test_a_changed_file_is_another_model_once_people_rated_the_old_one(
+    tmp_path: Path,
+) -> None:
+    study = await judged_study(tmp_path)
+    name, path = list(models(study).items())[2]
+    before = {one.name: one.sha256 for one in study.discovery.candidates}
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    desk = await opened(study)
+    now = {one.name: one.sha256 for one in desk.study.discovery.candidates}
+    assert now[name] != before[name], "nobody had rated it: the new one takes its place"
+    await desk.close()
+    desk.study.close()
+
+    path.write_bytes(content)
+    desk = await opened(study)
+    rate(desk.open_session())
+    await desk.close()
+    desk.study.close()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    desk = await opened(study)
+    found = {one.name: one for one in desk.study.discovery.candidates}
+    assert found[name].sha256 == before[name]
+    assert "its file changed (sha256 " in found[name].gone
+    assert [one.name for one in desk.study.discovery.unusable] == [name]
+    assert "not the file that people have rated" in desk.study.discovery.unusable[0].reason
+    assert len(desk.study.view().counted_items) == 1
+    await desk.close()
+    desk.study.close()
+
+
+async def test_what_the_config_leaves_out_is_not_kept(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path)
+    names = list(models(study))
+    models(study)[names[2]].unlink()
+    desk = Desk(Study(write_study(tmp_path, models_to_compare=names[:2])), "ana", SCRIPTED)
+    await desk.begin()
+    assert [one.name for one in desk.study.discovery.candidates] == names[:2]
+    await desk.close()
+    desk.study.close()
+
+
+async def test_without_anything_stored_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    loaded = write_study(tmp_path)
+    shutil.rmtree(loaded.resolve(loaded.config.candidate_dir))
+    study = Study(loaded)
+    study.lead()
+    with pytest.raises(NoCandidates):
+        await study.discover()
+    study.close()
