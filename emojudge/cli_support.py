@@ -31,6 +31,7 @@ from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.reporting import write_report
 from emojudge.pipeline.setup import demo_ladder, prepare_demo
 from emojudge.pipeline.study import Study
+from emojudge.pipeline.workspace import EngineModules
 from emojudge.progress_bars import ProgressBars
 from emojudge.prompts import load_prompts
 from emojudge.report.write import Written
@@ -166,8 +167,12 @@ def open_workstation(
     rater: str | None,
     start: bool = False,
     verbose: bool = False,
+    modules: EngineModules | None = None,
 ) -> None:
-    """Open the app on a study. Raises UsageError on a terminal that cannot show it."""
+    """Open the app on a study. Raises UsageError on a terminal that cannot show it.
+
+    ``modules`` are other child processes than the real ones.
+    """
     if os.environ.get("TERM", "dumb") == "dumb":
         raise UsageError(
             "This terminal (TERM=dumb) cannot show the workstation. Use another terminal; or rate "
@@ -181,7 +186,9 @@ def open_workstation(
 
     study = Study(loaded)
     try:
-        app = EmojudgeApp(study, settings, rater=name, first_screen=screen, start=start)
+        app = EmojudgeApp(
+            study, settings, rater=name, first_screen=screen, start=start, modules=modules
+        )
         app.run()
     finally:
         study.close()

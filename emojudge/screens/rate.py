@@ -241,6 +241,7 @@ class RateScreen(StudyScreen):
                     order=self._order_of(session, index),
                     names=self._names_in(self._item.responses[index]),
                     with_scores=not session.pairwise,
+                    whole=self._lockstep.complete,
                 )
                 for index, scores in enumerate(draft.panes)
             ]

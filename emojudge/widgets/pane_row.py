@@ -46,7 +46,7 @@ class PaneRow(Vertical):
             self._row.mount_all(self.panes)
         for pane in self.panes:
             pane.body.set_text("")
-            pane.body.scroll_home(animate=False)
+            pane.body.scroll_to_top()
 
     def set_texts(self, texts: Sequence[str]) -> None:
         """What each pane shows now."""
@@ -66,12 +66,12 @@ class PaneRow(Vertical):
         for pane in self.panes:
             if pane.display:
                 rows = max(1, pane.body.size.height - 1)
-                pane.body.scroll_relative(y=pages * rows, animate=False)
+                pane.body.scroll_by(pages * rows)
 
     def scroll_focused(self, lines: int) -> None:
         """Scroll the pane that has the focus alone."""
         if self._focus < len(self.panes):
-            self.panes[self._focus].body.scroll_relative(y=lines, animate=False)
+            self.panes[self._focus].body.scroll_by(lines)
 
     def on_resize(self, event: Resize) -> None:
         """Another width may need another page."""

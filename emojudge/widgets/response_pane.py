@@ -21,7 +21,8 @@ class PaneLook:
     """How a pane shows itself: ``focused_row`` is None where the focus is elsewhere.
 
     ``order`` says how it stands to panes with an equal total (``= C``), ``names`` are models and
-    vendors that its text names, ``with_scores`` is False in the mode of quick votes.
+    vendors that its text names, ``with_scores`` is False in the mode of quick votes, ``whole``
+    while text may still come.
     """
 
     scores: PaneScores
@@ -29,6 +30,7 @@ class PaneLook:
     order: str = ""
     names: tuple[str, ...] = ()
     with_scores: bool = True
+    whole: bool = True
 
 
 class ResponsePane(Vertical):
@@ -52,6 +54,7 @@ class ResponsePane(Vertical):
         self._said = Static("", classes="said", markup=False)
         self._rule = Static("─" * 400, classes="rule", markup=False)
         self._names: tuple[str, ...] = ()
+        self._whole = True
 
     def compose(self) -> ComposeResult:
         """Text above, scores below."""
@@ -77,11 +80,15 @@ class ResponsePane(Vertical):
         self._said.display = bool(said)
         self._said.update("  ".join(said))
         self._names = look.names
+        self._whole = look.whole
         self._say_below()
 
     @on(ResponseText.BelowChanged)
     def _say_below(self) -> None:
         parts = [f"! names {visible_line(', '.join(self._names))}"] if self._names else []
         if self.body.below:
-            parts.append(f"↓ {counted(self.body.below, 'line')}")
-        self.border_subtitle = Content(" · ".join(parts)).markup
+            # A number that counts while text comes would have the whole pane painted each time.
+            parts.append(f"↓ {counted(self.body.below, 'line')}" if self._whole else "↓ more")
+        subtitle = Content(" · ".join(parts)).markup
+        if subtitle != self.border_subtitle:
+            self.border_subtitle = subtitle

@@ -7,14 +7,15 @@ import io
 from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
-from textual.events import Resize
-from textual.geometry import Region, Size
+from textual.events import MouseScrollDown, MouseScrollUp, Resize
+from textual.geometry import Region
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 # Only its rules for line breaks are used.
 _WRAPPER = Console(file=io.StringIO(), color_system=None)
+_WHEEL_LINES = 3
 
 
 def _clean(lines: list[str]) -> list[str]:
@@ -22,24 +23,16 @@ def _clean(lines: list[str]) -> list[str]:
     return [lines[0], *(own for line in lines[1:] if (own := line.lstrip(" ")))]
 
 
-class ResponseText(ScrollView, can_focus=False):
-    """Plain text that is set as a whole but usually only grows at its end."""
+class ResponseText(Widget, can_focus=False):
+    """Plain text that is set as a whole but usually only grows at its end.
 
-    DEFAULT_CSS = """
-    ResponseText { height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
-                   overflow-x: hidden; overflow-y: auto; }
+    It scrolls by itself: a scroll view lays the screen out again for each new line, and paints all.
     """
 
+    DEFAULT_CSS = "ResponseText { height: 1fr; }"
+
     class BelowChanged(Message):
-        """Another number of lines lies below what is in sight."""
-
-        def __init__(self, below: int) -> None:
-            super().__init__()
-            self.below = below
-
-        def can_replace(self, message: Message) -> bool:
-            """Only the latest counts."""
-            return isinstance(message, ResponseText.BelowChanged)
+        """What lies below is in sight now, or is not any more."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,12 +41,18 @@ class ResponseText(ScrollView, can_focus=False):
         self._settled_lines = 0
         self._settled_text = 0
         self._width = 0
+        self._top = 0
         self._below = 0
 
     @property
     def text(self) -> str:
         """What is shown."""
         return self._text
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The text as it is wrapped."""
+        return tuple(self._lines)
 
     @property
     def below(self) -> int:
@@ -65,26 +64,53 @@ class ResponseText(ScrollView, can_focus=False):
         width = self._wrap_width
         if text == self._text and self._width == width:
             return
-        if not (text.startswith(self._text) and self._width == width):
+        grows = text.startswith(self._text) and self._width == width
+        if not grows:
             self._settled_lines = self._settled_text = 0
             self._lines.clear()
-        changed_from, had = self._settled_lines, len(self._lines)
+        changed_from = self._settled_lines
         self._text = text
         self._width = width
         self._wrap_tail()
-        if len(self._lines) != had or changed_from == 0:
-            self.virtual_size = Size(width, len(self._lines))
-        first = changed_from - round(self.scroll_y)
-        rows = len(self._lines) - changed_from
-        if changed_from == 0 or len(self._lines) < had:
+        if not grows:
+            self._top = min(self._top, self._last_top)
             self.refresh()
-        elif first < self.size.height:
-            self.refresh(Region(0, max(0, first), self.size.width, rows))
+        else:
+            first = changed_from - self._top
+            if first < self.size.height:
+                rows = len(self._lines) - changed_from
+                self.refresh(Region(0, max(0, first), self.size.width, rows))
         self._tell_below()
+
+    def scroll_by(self, lines: int) -> None:
+        """Scroll down (or up, where negative), as far as there is text."""
+        top = min(max(0, self._top + lines), self._last_top)
+        if top != self._top:
+            self._top = top
+            self.refresh()
+            self._tell_below()
+
+    def scroll_to_top(self) -> None:
+        """Show the beginning."""
+        self.scroll_by(-self._top)
+
+    @property
+    def _last_top(self) -> int:
+        return max(0, len(self._lines) - self.size.height)
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """The wheel scrolls this pane alone."""
+        event.stop()
+        self.scroll_by(_WHEEL_LINES)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """The wheel scrolls this pane alone."""
+        event.stop()
+        self.scroll_by(-_WHEEL_LINES)
 
     @property
     def _wrap_width(self) -> int:
-        return max(1, self.scrollable_content_region.width or self.size.width)
+        return max(1, self.size.width)
 
     def _wrap_tail(self) -> None:
         """Wrap what follows the last line that is known to be complete."""
@@ -118,24 +144,20 @@ class ResponseText(ScrollView, can_focus=False):
         return [line.plain.rstrip() for line in Text(paragraph).wrap(_WRAPPER, self._width)]
 
     def _tell_below(self) -> None:
-        below = max(0, len(self._lines) - round(self.scroll_y) - self.size.height)
-        if below != self._below:
-            self._below = below
-            self.post_message(self.BelowChanged(below))
-
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """What is below changes with what is in sight."""
-        super().watch_scroll_y(old_value, new_value)
-        self._tell_below()
+        below = max(0, len(self._lines) - self._top - self.size.height)
+        changed, self._below = below != self._below, below
+        if changed:
+            self.post_message(self.BelowChanged())
 
     def on_resize(self, event: Resize) -> None:
         """Wrap again for the new width."""
         self.set_text(self._text)
+        self._top = min(self._top, self._last_top)
         self._tell_below()
 
     def render_line(self, y: int) -> Strip:
-        """One line of the text at the present scroll offset."""
-        index = self.scroll_offset.y + y
+        """One line of what is in sight."""
+        index = self._top + y
         width = self.size.width
         if index >= len(self._lines):
             return Strip.blank(width, self.rich_style)
