@@ -1,4 +1,8 @@
-"""The Textual app: screens, keymap, theme, and the background work of a study."""
+"""The Textual app: screens, keymap, theme, and the background work of a study.
+
+What its screens stand on takes longer to import than a person likes to wait, so the app paints
+before it imports them.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +10,47 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import SystemCommand
 from textual.screen import Screen
 
 from emojudge.actions import ACTIONS, APP, SCREENS, check_keymap
 from emojudge.errors import EmojudgeError
-from emojudge.pipeline.desk import Desk
-from emojudge.pipeline.study import Study
-from emojudge.pipeline.workspace import EngineModules, unused_gpu
-from emojudge.preferences import PersonalSettings, Preference
 from emojudge.screens.base import StudyScreen
-from emojudge.screens.candidates import CandidatesScreen
-from emojudge.screens.deploy import DeployScreen
-from emojudge.screens.dialogs import HelpScreen
-from emojudge.screens.rate import RateScreen
-from emojudge.screens.results import ResultsScreen
-from emojudge.screens.settings import SettingsScreen
+from emojudge.screens.opening import OpeningScreen
 from emojudge.settings import Settings
 from emojudge.text import visible
 from emojudge.theme import ThemedApp
 
+if TYPE_CHECKING:
+    from emojudge.engine.modules import EngineModules
+    from emojudge.pipeline.desk import Desk
+    from emojudge.pipeline.study import Study
+    from emojudge.preferences import PersonalSettings, Preference
+
 _FOLLOW_SECONDS = 1.0
 _ENDING_SECONDS = 4.0
+_WARNING_SECONDS = 30
 
 
 class EmojudgeApp(ThemedApp[None]):
-    """The workstation on one study."""
+    """The workstation on one study.
+
+    ``study`` may be a function that opens it, called in a thread once something is painted;
+    :attr:`desk` and :attr:`personal` are there from then on.
+    """
 
     TITLE = "emojudge"
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = True
+    desk: Desk
+    personal: PersonalSettings
 
     def __init__(
         self,
-        study: Study,
+        study: Study | Callable[[], Study],
         settings: Settings,
         *,
         rater: str,
@@ -53,26 +61,63 @@ class EmojudgeApp(ThemedApp[None]):
         """``start`` begins the ai-judge phase at once. Raises ConfigError on a bad keymap."""
         super().__init__(settings.theme)
         check_keymap(settings.keymap)
-        self.desk = Desk(study, rater, modules)
-        self.settings = settings
-        self.personal = PersonalSettings(settings)
+        self._settings = settings
+        self._rater = rater
         self._first_screen = first_screen
         self._start = start
+        self._modules = modules
+        self.is_open = False
         self.study_is_up = False
         self._following = False
         self._ending = False
         self.problem: EmojudgeError | None = None
+        self._open_study = study if callable(study) else None
+        if not callable(study):
+            self._take(study)
+
+    def _take(self, study: Study) -> None:
+        from emojudge.pipeline.desk import Desk
+        from emojudge.preferences import PersonalSettings
+
+        self.desk = Desk(study, self._rater, self._modules)
+        self.personal = PersonalSettings(self._settings)
+        self.is_open = True
 
     def on_mount(self) -> None:
-        """Bring up the screens, then the study behind them."""
-        self.set_keymap(self.settings.keymap)
-        desk, keymap = self.desk, self.settings.keymap
+        """Paint, then bring up the screens and the study behind them."""
+        self.set_keymap(self._settings.keymap)
+        self._end_on_signals(asyncio.get_running_loop())
+        if self._open_study is None:
+            self._bring_up()
+        else:
+            self.push_screen(OpeningScreen(self._first_screen, self._settings.keymap))
+            self.call_after_refresh(self.run_worker, self._open(self._open_study), group="open")
+
+    async def _open(self, open_study: Callable[[], Study]) -> None:
+        try:
+            study = await asyncio.to_thread(_imported, open_study)
+            self._take(study)
+        except EmojudgeError as problem:
+            self._give_up(problem)
+            return
+        self._bring_up()
+        for warning in study.loaded.warnings:
+            self.notify(
+                visible(warning), severity="warning", timeout=_WARNING_SECONDS, markup=False
+            )
+
+    def _bring_up(self) -> None:
+        from emojudge.screens.candidates import CandidatesScreen
+        from emojudge.screens.deploy import DeployScreen
+        from emojudge.screens.rate import RateScreen
+        from emojudge.screens.results import ResultsScreen
+
+        desk, keymap = self.desk, self._settings.keymap
         self.add_mode("candidates", lambda: CandidatesScreen(desk, keymap))
         self.add_mode("rate", lambda: RateScreen(desk, keymap, self.personal))
         self.add_mode("results", lambda: ResultsScreen(desk, keymap))
         self.add_mode("deploy", lambda: DeployScreen(desk, keymap))
         self.switch_mode(self._first_screen)
-        self._end_on_signals(asyncio.get_running_loop())
         self.run_worker(self._begin(), group="begin")
         self.set_interval(_FOLLOW_SECONDS, self._follow)
 
@@ -104,9 +149,11 @@ class EmojudgeApp(ThemedApp[None]):
         self.study_is_up = True
         if self._start:
             self.start_ai_judge()
+        from emojudge.pipeline.workspace import unused_gpu
+
         warning = await unused_gpu()
         if warning:
-            self.notify(warning, severity="warning", timeout=30, markup=False)
+            self.notify(warning, severity="warning", timeout=_WARNING_SECONDS, markup=False)
 
     def _follow(self) -> None:
         """Look at the logs each second; taking the lead discovers, so it runs beside the keys."""
@@ -136,13 +183,14 @@ class EmojudgeApp(ThemedApp[None]):
 
     async def on_unmount(self) -> None:
         """Stop all workers, whatever ended the app."""
-        await self.desk.close()
+        if self.is_open:
+            await self.desk.close()
 
     # Actions
 
     async def action_quit(self) -> None:
         """Leave; a change of the core is finished first, because nobody would see how it ended."""
-        if self.desk.changing_core:
+        if self.is_open and self.desk.changing_core:
             self.notify("The core is being changed; leave when that is done.", markup=False)
             return
         self.exit()
@@ -161,11 +209,15 @@ class EmojudgeApp(ThemedApp[None]):
     def action_help(self) -> None:
         """Every key of this screen."""
         if isinstance(self.screen, StudyScreen):
-            self.push_screen(HelpScreen(self.screen.SCOPE, self.settings.keymap))
+            from emojudge.screens.dialogs import HelpScreen
+
+            self.push_screen(HelpScreen(self.screen.SCOPE, self._settings.keymap))
 
     def action_settings(self) -> None:
         """What people change while they work."""
         if isinstance(self.screen, StudyScreen):
+            from emojudge.screens.settings import SettingsScreen
+
             self.push_screen(SettingsScreen(self.personal, self.desk.rater, self._setting_changed))
 
     def _setting_changed(self, preference: Preference) -> None:
@@ -184,3 +236,14 @@ class EmojudgeApp(ThemedApp[None]):
                 f"{action.id} · {action.key_label}",
                 lambda target=target, call=action.call: self.call_later(target.run_action, call),
             )
+
+
+def _imported(open_study: Callable[[], Study]) -> Study:
+    """Open the study, and import what its screens need while nobody waits for a key."""
+    study = open_study()
+    import emojudge.screens.candidates
+    import emojudge.screens.deploy
+    import emojudge.screens.rate
+    import emojudge.screens.results  # noqa: F401
+
+    return study

@@ -13,6 +13,7 @@ import typer
 
 from emojudge import __version__
 from emojudge.errors import EmojudgeError, UsageError
+from emojudge.paths import CONFIG_NAME
 from emojudge.say import say
 
 if TYPE_CHECKING:
@@ -101,9 +102,23 @@ def root(
         print(__version__)
         raise typer.Exit
     if context.invoked_subcommand is None:
-        from emojudge.cli_support import open_workstation_here
+        _open_here(verbose=verbose)
 
-        open_workstation_here(verbose=verbose)
+
+def _open_here(*, verbose: bool) -> None:
+    """``emojudge`` alone: the study in this folder, or the first-run screen."""
+    if not at_terminal():
+        raise UsageError(
+            "The workstation needs a terminal. See `emojudge --help` for what runs without one."
+        )
+    if (Path() / CONFIG_NAME).exists():
+        from emojudge.opening import open_workstation
+
+        open_workstation(Path(), screen="candidates", verbose=verbose)
+    else:
+        from emojudge.cli_support import first_run
+
+        first_run(Path())
 
 
 @app.command()
@@ -140,12 +155,18 @@ def run(
     verbose: VerboseOption = False,
 ) -> None:
     """The workflow, or one phase of it."""
-    from emojudge.cli_support import run_study
+    from emojudge.opening import SCREEN_OF_PHASE, open_workstation
 
     if phase not in PHASES:
         raise UsageError(f"There is no phase {phase!r}; there are {', '.join(PHASES)}.")
-    loaded = load(config, prompts)
-    run_study(loaded, phase, headless=headless or not at_terminal(), force=force, verbose=verbose)
+    screen = SCREEN_OF_PHASE.get(phase)
+    if screen is None or headless or force or not at_terminal():
+        from emojudge.cli_support import run_study
+
+        run_study(load(config, prompts), phase, force=force, verbose=verbose)
+        return
+    start = phase in ("ai-judge", "full")
+    open_workstation(config, prompts, screen=screen, start=start, verbose=verbose)
 
 
 @app.command()
@@ -157,9 +178,9 @@ def rate(
     ] = False,
 ) -> None:
     """Straight to rating."""
-    from emojudge.cli_support import open_workstation, rate_plainly
-
     if plain:
+        from emojudge.cli_support import rate_plainly
+
         rate_plainly(load(config), rater)
         return
     if not at_terminal():
@@ -167,7 +188,9 @@ def rate(
             "Rating on a screen needs a terminal. Run `emojudge rate` in one, or rate line by line "
             "with `emojudge rate --plain`."
         )
-    open_workstation(load(config), screen="rate", rater=rater)
+    from emojudge.opening import open_workstation
+
+    open_workstation(config, screen="rate", rater=rater)
 
 
 @app.command()

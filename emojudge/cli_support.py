@@ -19,6 +19,7 @@ from emojudge.config_file import LoadedConfig, load_config
 from emojudge.deploy.replacer import Status
 from emojudge.engine.quantizer import quantize_ladder
 from emojudge.errors import Interrupted, UsageError
+from emojudge.opening import open_workstation
 from emojudge.paths import write_durably
 from emojudge.pipeline.bench import BenchResult, run_benchmark
 from emojudge.pipeline.bench_ranking import RankingBench, run_ranking_benchmark
@@ -31,7 +32,6 @@ from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.reporting import write_report
 from emojudge.pipeline.setup import demo_ladder, prepare_demo
 from emojudge.pipeline.study import Study
-from emojudge.pipeline.workspace import EngineModules
 from emojudge.progress_bars import ProgressBars
 from emojudge.prompts import load_prompts
 from emojudge.report.write import Written
@@ -41,13 +41,6 @@ from emojudge.text import visible
 
 T = TypeVar("T")
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Discover and rank print what they did; the others are worked on in their screens.
-_SCREEN_OF_PHASE = {
-    "ai-judge": "candidates",
-    "human-judge": "rate",
-    "deploy": "deploy",
-    "full": "candidates",
-}
 
 
 def load_for_command(config: Path, prompts: int | None) -> LoadedConfig:
@@ -55,11 +48,7 @@ def load_for_command(config: Path, prompts: int | None) -> LoadedConfig:
     loaded = load_config(config)
     for warning in loaded.warnings:
         say(f"warning: {warning}")
-    if prompts is None:
-        return loaded
-    performance = loaded.config.performance_config.model_copy(update={"max_prompts": prompts})
-    changed = loaded.config.model_copy(update={"performance_config": performance})
-    return LoadedConfig(changed, loaded.file, loaded.log_level, loaded.warnings)
+    return loaded.with_prompts(prompts)
 
 
 def check_inputs(loaded: LoadedConfig) -> None:
@@ -110,10 +99,10 @@ def run_demo(out: Path, prompts: int | None, *, headless: bool, verbose: bool) -
             "without one."
         )
     run_until_signalled(prepare_demo(out, say))
-    loaded = load_for_command(out, prompts)
     if not headless:
-        open_workstation(loaded, screen="candidates", rater=None, start=True, verbose=verbose)
+        open_workstation(out, prompts, screen="candidates", start=True, verbose=verbose)
         return
+    loaded = load_for_command(out, prompts)
 
     async def work(run: HeadlessRun) -> None:
         await run.run("ai-judge")
@@ -139,63 +128,12 @@ def run_headless(
 
 def with_log(loaded: LoadedConfig, verbose: bool, shown_by: logging.Handler | None) -> None:
     """Start the study's log."""
-    level = logging.DEBUG if verbose else loaded.log_level
-    start_log(loaded.study_dir, level, shown_by)
+    start_log(loaded.study_dir, logging.DEBUG if verbose else loaded.log_level, shown_by)
 
 
-def run_study(
-    loaded: LoadedConfig, phase: str, *, headless: bool, force: str | None, verbose: bool
-) -> None:
-    """``emojudge run``."""
-    screen = None if headless or force else _SCREEN_OF_PHASE.get(phase)
-    if screen is not None:
-        open_workstation(
-            loaded,
-            screen=screen,
-            rater=None,
-            start=phase in ("ai-judge", "full"),
-            verbose=verbose,
-        )
-        return
+def run_study(loaded: LoadedConfig, phase: str, *, force: str | None, verbose: bool) -> None:
+    """``emojudge run`` without screens."""
     run_headless(loaded, lambda run: run.run(phase, force=force), verbose=verbose)
-
-
-def open_workstation(
-    loaded: LoadedConfig,
-    *,
-    screen: str,
-    rater: str | None,
-    start: bool = False,
-    verbose: bool = False,
-    modules: EngineModules | None = None,
-) -> None:
-    """Open the app on a study. Raises UsageError on a terminal that cannot show it.
-
-    ``modules`` are other child processes than the real ones.
-    """
-    if os.environ.get("TERM", "dumb") == "dumb":
-        raise UsageError(
-            "This terminal (TERM=dumb) cannot show the workstation. Use another terminal; or rate "
-            "line by line with `emojudge rate --plain`, and run the phases with `emojudge run "
-            "--headless`."
-        )
-    settings = load_settings()
-    name = rater_name(rater, settings)
-    with_log(loaded, verbose, None)
-    from emojudge.app import EmojudgeApp
-
-    study = Study(loaded)
-    try:
-        app = EmojudgeApp(
-            study, settings, rater=name, first_screen=screen, start=start, modules=modules
-        )
-        app.run()
-    finally:
-        study.close()
-    if app.problem is not None:
-        raise app.problem
-    if app.return_code:
-        sys.exit(app.return_code)
 
 
 def rate_plainly(loaded: LoadedConfig, rater: str | None) -> None:
@@ -214,27 +152,17 @@ def rate_plainly(loaded: LoadedConfig, rater: str | None) -> None:
         study.close()
 
 
-def open_workstation_here(*, verbose: bool) -> None:
-    """``emojudge`` alone: the study in this folder, or the first-run screen."""
-    from emojudge.config import CONFIG_NAME
+def first_run(here: Path) -> None:
+    """What ``emojudge`` offers in a folder without a study."""
+    from emojudge.first_run import FirstRunApp
 
-    here = Path()
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(
-            "The workstation needs a terminal. See `emojudge --help` for what runs without one."
-        )
-    if not (here / CONFIG_NAME).exists():
-        from emojudge.first_run import FirstRunApp
+    choice = FirstRunApp(load_settings()).run()
+    if choice == "init":
+        from emojudge.pipeline import setup
 
-        choice = FirstRunApp(load_settings()).run()
-        if choice == "init":
-            from emojudge.pipeline import setup
-
-            say(f"Wrote {setup.init(here)}. Set candidate_dir in it, then run `emojudge`.")
-        elif choice == "demo":
-            run_demo(Path("emojudge-demo"), None, headless=False, verbose=False)
-        return
-    open_workstation(load_for_command(here, None), screen="candidates", rater=None, verbose=verbose)
+        say(f"Wrote {setup.init(here)}. Set candidate_dir in it, then run `emojudge`.")
+    elif choice == "demo":
+        run_demo(Path("emojudge-demo"), None, headless=False, verbose=False)
 
 
 def run_quantize(source: Path, types: str, out: Path, imatrix: Path | None) -> list[Path]:

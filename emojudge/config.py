@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from emojudge.domain import Criterion, Sampling
 
-CONFIG_NAME = "phase2_config.json"
 _WEIGHT_SUM_TOLERANCE = 1e-6
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import difflib
 import json
 import logging
@@ -14,9 +15,10 @@ from urllib.parse import urlsplit
 import json_source_map
 from pydantic import BaseModel, ValidationError
 
-from emojudge.config import CONFIG_NAME, Config
+from emojudge.config import Config
 from emojudge.config_older import LOG_LEVEL_KEY, take_older_keys
 from emojudge.errors import ConfigError
+from emojudge.paths import CONFIG_NAME
 
 _LEVELS = {"debug", "info", "warning", "error", "critical"}
 
@@ -43,6 +45,14 @@ class LoadedConfig:
     file: Path
     log_level: int = logging.INFO
     warnings: tuple[str, ...] = ()
+
+    def with_prompts(self, prompts: int | None) -> LoadedConfig:
+        """The same with at most so many prompts; None leaves it as it is."""
+        if prompts is None:
+            return self
+        changed = self.config.performance_config.model_copy(update={"max_prompts": prompts})
+        config = self.config.model_copy(update={"performance_config": changed})
+        return dataclasses.replace(self, config=config)
 
     def resolve(self, path: str) -> Path:
         """An absolute path; relative ones start at the config file's folder."""

@@ -9,13 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class Frozen(BaseModel):
-    """A value: immutable, and refusing fields it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from emojudge.frozen import Frozen
 
 
 def stable_hash(value: Any, length: int = 16) -> str:

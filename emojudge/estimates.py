@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -34,11 +33,19 @@ class Estimate:
     count: int
 
 
+def t_quantile(degrees: float, probability: float) -> float:
+    """The quantile of Student's t distribution."""
+    # Imported where it is needed, because it would hold up the first paint.
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, probability))
+
+
 def fixed_radius(variance: Floats, degrees: float) -> Floats:
     """Half the width of the t interval that holds when one looks once; infinite without ν."""
     if degrees < 1:
         return np.full(np.shape(variance), np.inf)
-    radius: Floats = stdtrit(degrees, 1 - ALPHA / 2) * np.sqrt(variance)
+    radius: Floats = t_quantile(degrees, 1 - ALPHA / 2) * np.sqrt(variance)
     return radius
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from emojudge.cli_support import load_for_command, open_workstation
-from emojudge.pipeline.workspace import EngineModules
+from emojudge.engine.modules import EngineModules
+from emojudge.opening import open_workstation
 
 _WORKER = "emojudge.engine.paced_worker"
+_MODULES = EngineModules(worker=_WORKER, encoder=_WORKER)
 
 
 def main() -> None:
     """``python -m emojudge.paced_workstation STUDY``: rating in the study of that folder."""
-    modules = EngineModules(worker=_WORKER, encoder=_WORKER)
-    loaded = load_for_command(Path(sys.argv[1]), None)
-    open_workstation(loaded, screen="rate", rater="bench", modules=modules)
+    open_workstation(Path(sys.argv[1]), screen="rate", rater="bench", modules=_MODULES)
 
 
 if __name__ == "__main__":

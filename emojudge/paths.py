@@ -11,6 +11,7 @@ from emojudge.errors import StoreError
 
 _APP = "emojudge"
 _SETGID = 0o2000
+CONFIG_NAME = "phase2_config.json"
 
 
 def _private(folder: str) -> Path:

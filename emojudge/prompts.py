@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from emojudge.domain import Frozen, Message, Prompt, stable_hash
+from emojudge.domain import Message, Prompt, stable_hash
 from emojudge.errors import PromptFileError
+from emojudge.frozen import Frozen
 
 BUNDLED_NAME = "emotional_eval_set.jsonl"
 _UNCATEGORISED = "uncategorised"

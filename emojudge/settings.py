@@ -13,8 +13,8 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from emojudge import paths
-from emojudge.domain import Frozen
 from emojudge.errors import ConfigError, UsageError
+from emojudge.frozen import Frozen
 
 _RATER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from emojudge.config_file import LoadedConfig, load_config
 from emojudge.domain import Criterion
+from emojudge.engine.modules import EngineModules
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.study import Study
-from emojudge.pipeline.workspace import EngineModules
 from tests.gguf_files import write_ladder
 
 SCRIPTED = EngineModules(

@@ -14,13 +14,13 @@ import pytest
 
 from emojudge.domain import Response
 from emojudge.engine.encoder import Encoder
+from emojudge.engine.modules import EngineModules
 from emojudge.errors import EngineError
 from emojudge.judges.judge import Likelihood, Vectors
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.likelihoods import Likelihoods
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.text_models import TextModels, files_of
-from emojudge.pipeline.workspace import EngineModules
 from emojudge.store.tables import JUDGEMENTS
 from emojudge.store.vectors import VectorCache
 from tests.gguf_files import Q8_0, language_model, write_ladder

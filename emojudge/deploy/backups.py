@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from emojudge import clock
 from emojudge.deploy.layout import Generation
-from emojudge.domain import Frozen
 from emojudge.errors import DeployError
+from emojudge.frozen import Frozen
 from emojudge.paths import write_durably
 
 METADATA_NAME = "backup_metadata.json"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from emojudge.domain import Frozen
 from emojudge.errors import GateRefused
+from emojudge.frozen import Frozen
 
 
 class GateStatus(StrEnum):

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from emojudge.domain import Frozen, ModelFile
+from emojudge.domain import ModelFile
 from emojudge.errors import DeployError
+from emojudge.frozen import Frozen
 from emojudge.paths import fsync_folder
 
 MANIFEST_NAME = "manifest.json"

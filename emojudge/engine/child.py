@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO
 
-from emojudge.domain import Frozen
 from emojudge.engine.protocol import Command, decode_command, encode
 from emojudge.errors import EngineError
+from emojudge.frozen import Frozen
 
 
 class Channel:

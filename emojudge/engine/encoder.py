@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from emojudge.engine.modules import ENCODER_MODULE
 from emojudge.engine.process import WorkerProcess
 from emojudge.engine.protocol import Embed, Embedded, EncoderReady, LoadEncoder, TaskFailed
 from emojudge.errors import EngineError
 
-ENCODER_MODULE = "emojudge.engine.embedding_worker"
 _LOAD_DEADLINE = 300.0
 _EMBED_DEADLINE = 1800.0
 _TEXTS_AT_ONCE = 1024

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
+from emojudge.engine.modules import WORKER_MODULE
 from emojudge.engine.process import MODEL_ENVIRONMENT, WorkerProcess
 from emojudge.engine.protocol import (
     Cancel,
@@ -40,7 +41,6 @@ from emojudge.engine.tickets import Slot, Ticket
 from emojudge.errors import EngineError, WorkerDied
 
 _LOG = logging.getLogger(__name__)
-WORKER_MODULE = "emojudge.engine.worker"
 _LOAD_DEADLINE = 600.0
 _GRACE_SECONDS = 10.0
 _MOST_DEATHS_IN_A_ROW = 16

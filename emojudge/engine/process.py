@@ -11,9 +11,9 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from emojudge.domain import Frozen
 from emojudge.engine.protocol import Event, decode_event, encode
 from emojudge.errors import EngineError, WorkerDied
+from emojudge.frozen import Frozen
 from emojudge.text import visible_line
 
 _LOG = logging.getLogger(__name__)

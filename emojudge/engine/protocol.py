@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, TypeAdapter, ValidationError
 
-from emojudge.domain import FinishReason, Frozen, Message, Sampling
+from emojudge.domain import FinishReason, Message, Sampling
 from emojudge.errors import EngineError
+from emojudge.frozen import Frozen
 
 FRAME_SECONDS = 0.08
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import resource
 
-from emojudge.domain import Frozen
 from emojudge.engine.limits import cut_network, gain_nothing, lower
+from emojudge.frozen import Frozen
 
 _OPEN_FILES = 256
 

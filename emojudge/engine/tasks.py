@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from emojudge.domain import Frozen, Message, ModelFile, Sampling
+from emojudge.domain import Message, ModelFile, Sampling
 from emojudge.engine.protocol import Generate, Generated, Measured, Measurement
+from emojudge.frozen import Frozen
 
 LIVE = 0
 """Somebody is looking at it."""

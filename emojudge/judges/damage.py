@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from emojudge.domain import Message, Quality, stable_hash
 from emojudge.judges.off_topic import off_topic
@@ -108,6 +107,9 @@ def _exchanged(genuine: Sequence[Genuine]) -> dict[str, tuple[str | None, ...]]:
 
     The set of texts stays the same, so no judge that looks at a reply alone can tell them apart.
     """
+    # Imported where it is needed, because it would hold up the first paint.
+    from scipy.optimize import linear_sum_assignment
+
     places = [(number, reply) for number, one in enumerate(genuine) for reply in one.replies]
     if not places:
         return {}

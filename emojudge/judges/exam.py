@@ -13,8 +13,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from scipy.stats import beta
-
 from emojudge.domain import DamageCount, Exam, Quality
 from emojudge.judges.damage import QUALITIES, Damage, ExamPrompt
 from emojudge.judges.ensemble_member import Reading
@@ -55,7 +53,10 @@ class DamageResult:
 
 def lower_bound(wins: int, prompts: int) -> float:
     """The lower 97.5 % bound of a share (Clopper and Pearson 1934)."""
-    return 0.0 if wins == 0 else float(beta.ppf(ONE_SIDED, wins, prompts - wins + 1))
+    # Imported where it is needed, because it would hold up the first paint.
+    from scipy.special import betaincinv
+
+    return 0.0 if wins == 0 else float(betaincinv(wins, prompts - wins + 1, ONE_SIDED))
 
 
 def results_of(counts: Sequence[DamageCount]) -> tuple[DamageResult, ...]:

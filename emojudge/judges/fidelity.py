@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy.special import stdtrit
 
 from emojudge.domain import Judgement
-from emojudge.estimates import ALPHA, Estimate, Floats, from_left_out
+from emojudge.estimates import ALPHA, Estimate, Floats, from_left_out, t_quantile
 from emojudge.judges.fluency import FluencyJudge, fluency_score, losses_per_token
 from emojudge.judges.likeness import CROSS, OWN, PAIR, SELF, PreservationJudge, SimilarityJudge
 from emojudge.judges.own_metrics import OWN_METRIC
@@ -299,8 +298,8 @@ def _with_floor(estimate: Estimate | None, floor: Floor | None) -> Loss | None:
     if estimate.interval is not None and largest is not None:
         degrees = estimate.count - 1
         radius = (estimate.interval[1] - estimate.interval[0]) / 2
-        error = radius / stdtrit(degrees, 1 - ALPHA / 2)
-        seen = largest + radius + float(stdtrit(degrees, _POWER)) * float(error)
+        error = radius / t_quantile(degrees, 1 - ALPHA / 2)
+        seen = largest + radius + t_quantile(degrees, _POWER) * error
     return Loss(estimate, largest, seen)
 
 

@@ -13,8 +13,8 @@ from emojudge.candidates.discover import read_model
 from emojudge.config import GenerationConfig
 from emojudge.domain import Message, Quality, Sampling, Specs
 from emojudge.engine.context_size import context_tokens
-from emojudge.engine.local import WORKER_MODULE
 from emojudge.engine.memory import peak_resident_bytes
+from emojudge.engine.modules import WORKER_MODULE
 from emojudge.engine.process import MODEL_ENVIRONMENT, WorkerProcess
 from emojudge.engine.protocol import (
     Bench,

@@ -12,7 +12,7 @@ import psutil
 from emojudge.config import GenerationConfig
 from emojudge.domain import Message, Sampling
 from emojudge.engine.encoder import Encoder
-from emojudge.engine.local import WORKER_MODULE
+from emojudge.engine.modules import WORKER_MODULE
 from emojudge.engine.process import MODEL_ENVIRONMENT, WorkerProcess
 from emojudge.engine.protocol import Generate, Generated, LoadModel, ModelReady, TaskFailed
 from emojudge.errors import EngineError

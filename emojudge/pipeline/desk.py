@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.domain import Item
+from emojudge.engine.modules import EngineModules
 from emojudge.engine.tasks import LIVE
 from emojudge.errors import EngineError
 from emojudge.pipeline.deploying import replacer_for
@@ -17,7 +18,7 @@ from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.responses import LiveText
 from emojudge.pipeline.reveal import PaneText
 from emojudge.pipeline.study import Study
-from emojudge.pipeline.workspace import EngineModules, Workspace
+from emojudge.pipeline.workspace import Workspace
 from emojudge.ranking.next_item import pane_count
 from emojudge.store.tables import RESPONSES
 from emojudge.text import visible, without_thinking

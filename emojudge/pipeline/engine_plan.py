@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from emojudge.domain import Candidate, Prompt
 from emojudge.engine.context_size import context_tokens
 from emojudge.engine.gpu import can_offload, gpu_present
-from emojudge.engine.local import WORKER_MODULE, LocalExecutor, WorkerOptions
+from emojudge.engine.local import LocalExecutor, WorkerOptions
 from emojudge.engine.memory import Memory, free_ram, free_vram
+from emojudge.engine.modules import WORKER_MODULE
 from emojudge.errors import EngineError
 from emojudge.pipeline.cells import JUDGE_WIDTH, conversation, sample_count
 from emojudge.pipeline.study import Study

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from emojudge.deploy.layout import Generation
 from emojudge.domain import Candidate, CellFailure
+from emojudge.engine.modules import EngineModules
 from emojudge.errors import EngineError, NeedsPerson
 from emojudge.judges.exam_lines import exam_sentences
 from emojudge.judges.sections import fidelity_sentence
@@ -19,7 +20,7 @@ from emojudge.pipeline.estimate import estimate_generation
 from emojudge.pipeline.reporting import people_done, write_report
 from emojudge.pipeline.state import CandidateProgress, Phase
 from emojudge.pipeline.study import Study
-from emojudge.pipeline.workspace import EngineModules, Workspace, unused_gpu
+from emojudge.pipeline.workspace import Workspace, unused_gpu
 from emojudge.ranking.standing import rank_candidates, standing_of
 from emojudge.ranking.verdict import conclude
 from emojudge.report.write import Written

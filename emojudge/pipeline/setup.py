@@ -15,10 +15,11 @@ from typing import Any
 from filelock import FileLock
 
 from emojudge import paths
-from emojudge.config import CONFIG_NAME, PERSONA_NAMES, json_schema
+from emojudge.config import PERSONA_NAMES, json_schema
 from emojudge.config_file import LoadedConfig, load_config
 from emojudge.engine.quantizer import quantize_one
 from emojudge.errors import UsageError
+from emojudge.paths import CONFIG_NAME
 from emojudge.pipeline.deploying import replacer_for
 from emojudge.prompts import BUNDLED_NAME, bundled_prompts
 

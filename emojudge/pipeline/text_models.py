@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from emojudge.domain import TextModel, stable_hash
-from emojudge.engine.encoder import ENCODER_MODULE, Encoder
+from emojudge.engine.encoder import Encoder
+from emojudge.engine.modules import ENCODER_MODULE
 from emojudge.errors import StoreError
 from emojudge.judges.emotion_tracker import (
     EmotionTracker,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from emojudge.engine.encoder import ENCODER_MODULE
 from emojudge.engine.gpu import gpu_present, gpu_warning
-from emojudge.engine.local import WORKER_MODULE
+from emojudge.engine.modules import EngineModules
 from emojudge.errors import EngineError
 from emojudge.pipeline.conductor import Conductor
 from emojudge.pipeline.engine_plan import EnginePlan, make_executor
@@ -20,14 +17,6 @@ from emojudge.pipeline.study import Study
 from emojudge.pipeline.technical import Technical
 from emojudge.pipeline.text_models import TextModels
 from emojudge.pipeline.voting import Voting
-
-
-@dataclass(frozen=True)
-class EngineModules:
-    """Entry points of the child processes; tests of our own logic name scripted ones."""
-
-    worker: str = WORKER_MODULE
-    encoder: str = ENCODER_MODULE
 
 
 class Workspace:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 
 from emojudge.estimates import Floats, Ints
 
@@ -70,6 +69,9 @@ class NormalEquations:
 
 def groups_of(matrix: Floats) -> Ints:
     """Which candidates (K) are connected by shared items: equal labels can be compared."""
+    # Imported where it is needed, because it would hold up the first paint.
+    from scipy.sparse.csgraph import connected_components
+
     _, labels = connected_components(np.abs(matrix) > 1e-9, directed=False)
     groups: Ints = labels.astype(np.int64)
     return groups

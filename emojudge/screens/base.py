@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.events import Resize
@@ -11,13 +12,15 @@ from textual.widget import Widget
 
 from emojudge.actions import APP
 from emojudge.errors import EmojudgeError
-from emojudge.pipeline.desk import Desk
-from emojudge.pipeline.state import Status
 from emojudge.screens.bindings import bindings_of
 from emojudge.text import visible
 from emojudge.widgets.key_line import KeyLine
 from emojudge.widgets.too_small import TooSmall, fits
 from emojudge.widgets.top_line import TopLine
+
+if TYPE_CHECKING:
+    from emojudge.pipeline.desk import Desk
+    from emojudge.pipeline.state import Status
 
 _REPAINT_SECONDS = 0.1
 

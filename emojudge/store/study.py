@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from tinydb.queries import QueryLike
 
-from emojudge.domain import Frozen
 from emojudge.errors import StoreError, StudyTooNew
+from emojudge.frozen import Frozen
 from emojudge.paths import make_private_folder
 from emojudge.store.locks import HeldLock
 from emojudge.store.log import Damage, LogFollower, LogWriter, Record, compact

@@ -18,7 +18,6 @@ from emojudge.domain import (
     CellFailure,
     Draft,
     Exam,
-    Frozen,
     Item,
     Judgement,
     JudgeRoster,
@@ -33,6 +32,7 @@ from emojudge.domain import (
     Vote,
 )
 from emojudge.errors import StoreError
+from emojudge.frozen import Frozen
 from emojudge.store.log import Record
 
 T = TypeVar("T", bound=Frozen)
