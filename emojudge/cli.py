@@ -422,11 +422,18 @@ def bench(
     ranking: Annotated[
         bool, typer.Option("--ranking", help="Ratings, rankings and votes instead of a model.")
     ] = False,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="The workstation on a pseudo-terminal instead.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Speed of this machine against its own limits (some minutes)."""
-    from emojudge.cli_support import run_bench, run_bench_of_ranking
+    from emojudge.cli_support import run_bench, run_bench_of_ranking, run_bench_of_ui
 
+    if ui:
+        measured = run_bench_of_ui(repeat)
+        result(measured.as_json(), as_json, measured.lines())
+        return
     if ranking:
         timings = run_bench_of_ranking(repeat)
         result(timings.as_json(), as_json, timings.lines())

@@ -23,6 +23,7 @@ from emojudge.opening import open_workstation
 from emojudge.paths import write_durably
 from emojudge.pipeline.bench import BenchResult, run_benchmark
 from emojudge.pipeline.bench_ranking import RankingBench, run_ranking_benchmark
+from emojudge.pipeline.bench_ui import UiBench, run_ui_benchmark
 from emojudge.pipeline.cache import CacheContents, cache_contents, prune
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.exchange import Imported, chosen_format, export_text, import_ratings
@@ -245,6 +246,11 @@ def _bench_progress(what: str, done: int, total: int) -> None:
 def run_bench_of_ranking(repetitions: int) -> RankingBench:
     """``emojudge bench --ranking``."""
     return run_ranking_benchmark(repetitions, _bench_progress)
+
+
+def run_bench_of_ui(repetitions: int) -> UiBench:
+    """``emojudge bench --ui``."""
+    return run_ui_benchmark(repetitions, _bench_progress)
 
 
 def export_ratings(loaded: LoadedConfig, form: str, out: Path | None) -> None:

@@ -113,6 +113,10 @@ class TimedTerminal:
         """What was seen so far answers no question any more."""
         self._seen = b""
 
+    def has_seen(self, text: str) -> bool:
+        """Whether ``text`` was written since the last :meth:`forget`."""
+        return text.encode() in self._seen
+
     def wait_for(self, text: str, seconds: float) -> float:
         """Read until ``text`` was written since the last :meth:`forget`; returns the time then.
 

@@ -20,8 +20,9 @@ from emojudge.sections import Section
 from emojudge.view import StudyView
 
 _LOG = logging.getLogger(__name__)
-_REST = 2.0
-_MOST_REST = 5.0
+_REST = 9.0
+"""A tenth of a core at most, however fast data come: the forecast plays studies on."""
+_MOST_REST = 30.0
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Insight:
 class Insights:
     """Keeps the latest insight current; quick figures come first, then the verdict, then sections.
 
-    Sections are built only while somebody looks at them. A computation runs in a thread, one at a
-    time, with a rest after each in proportion to its length, so that rating never waits for it.
+    The agreement follows every rating at once. The rest is computed with a rest after each time, in
+    proportion to how long it took, and sections only while somebody looks at them. All runs in a
+    thread, one computation at a time, so that rating never waits for it.
     """
 
     def __init__(self, study: Study, rater: str) -> None:
@@ -55,6 +57,9 @@ class Insights:
         self._sections_wanted = False
         self._failed_version = -1
         self._unsubscribe: Callable[[], None] | None = None
+        self._agreement_version = -1
+        self._whole_from = 0.0
+        self._news = asyncio.Event()
 
     @property
     def current(self) -> bool:
@@ -73,20 +78,26 @@ class Insights:
         self.refresh()
 
     def want_sections(self, wanted: bool) -> None:
-        """Whether somebody looks at the results; refreshes them when that begins."""
+        """Whether somebody looks at the results; refreshes them at once when that begins."""
+        if wanted and not self._sections_wanted:
+            self._whole_from = 0.0
         self._sections_wanted = wanted
         self.refresh()
 
     def refresh(self) -> None:
         """Compute what is not current, unless that is under way."""
+        self._news.set()
         if not self.current and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     async def _work(self) -> None:
         while not self.current:
             version = self._study.state.status.data_version
+            self._news.clear()
             try:
-                await self._compute()
+                await self._agree()
+                if not await self._rest():
+                    await self._compute()
             except Exception as problem:  # noqa: BLE001  # whatever it is, rating must go on
                 self._failed_version = version
                 _LOG.error("working out the results failed", exc_info=problem)
@@ -95,17 +106,36 @@ class Insights:
                     "the details. Ratings are stored all the same."
                 )
 
+    async def _agree(self) -> None:
+        """What the agreement line shows, of the present data."""
+        version = self._study.state.status.data_version
+        if version == self._agreement_version or not self._study.discovered:
+            return
+        agreement = await asyncio.to_thread(quick_insight, self._study.view(), self._rater)
+        self._agreement_version = version
+        before = self.latest if self.latest is not None else Insight(version, agreement)
+        self._publish(dataclasses.replace(before, agreement=agreement))
+
+    async def _rest(self) -> bool:
+        """Wait until the rest may be computed; True when something new came up meanwhile."""
+        left = self._whole_from - time.monotonic()
+        if left <= 0:
+            return False
+        try:
+            async with asyncio.timeout(left):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def _compute(self) -> None:
-        if self._study.discovered:
+        """Verdict, and sections where they are wanted."""
+        if self._study.discovered and self.latest is not None:
             began = time.monotonic()
             version, view = self._study.state.status.data_version, self._study.view()
-            agreement = await asyncio.to_thread(quick_insight, view, self._rater)
-            before = self.latest
-            kept = before if before is not None else Insight(version, agreement)
-            self._publish(dataclasses.replace(kept, agreement=agreement))
             standing, verdict, _ = await asyncio.to_thread(whole_insight, view, sections=False)
             kept = dataclasses.replace(
-                kept, version=version, agreement=agreement, standing=standing, verdict=verdict
+                self.latest, version=version, standing=standing, verdict=verdict
             )
             self._publish(kept)
             if self._sections_wanted:
@@ -113,8 +143,8 @@ class Insights:
                 self._publish(
                     dataclasses.replace(kept, sections=sections, sections_version=version)
                 )
-            if not self.current:
-                await asyncio.sleep(min(_REST * (time.monotonic() - began), _MOST_REST))
+            now = time.monotonic()
+            self._whole_from = now + min(_REST * (now - began), _MOST_REST)
 
     def _with_core(self, view: StudyView) -> tuple[Standing, Verdict, tuple[Section, ...]]:
         return whole_insight(dataclasses.replace(view, core=core_summary(self._study.loaded)))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.content import Content
 from textual.widgets import Static
 
 from emojudge.domain import PaneScores
 from emojudge.text import counted, visible_line
+from emojudge.widgets.pane_rule import PaneRule
 from emojudge.widgets.response_text import ResponseText
 from emojudge.widgets.score_rows import ScoreRows
 
@@ -37,12 +37,10 @@ class ResponsePane(Vertical):
     """Shows nothing that could tell which candidate it is."""
 
     DEFAULT_CSS = """
-    ResponsePane { width: 1fr; border: round $rule; border-title-color: $quiet; padding: 0 1;
-                   border-subtitle-color: $foreground; }
+    ResponsePane { width: 1fr; border: round $rule; border-title-color: $quiet; padding: 0 1; }
     ResponsePane.focused { border: round $focused-rule; border-title-color: $foreground;
                            border-title-style: bold; }
     ResponsePane .said { height: auto; max-height: 2; color: $people; display: none; }
-    ResponsePane .rule { height: 1; color: $rule; }
     """
 
     def __init__(self, letter: str) -> None:
@@ -52,9 +50,10 @@ class ResponsePane(Vertical):
         self.body = ResponseText()
         self.rows = ScoreRows()
         self._said = Static("", classes="said", markup=False)
-        self._rule = Static("─" * 400, classes="rule", markup=False)
+        self._rule = PaneRule()
         self._names: tuple[str, ...] = ()
         self._whole = True
+        self._shown_said = ""
 
     def compose(self) -> ComposeResult:
         """Text above, scores below."""
@@ -67,28 +66,34 @@ class ResponsePane(Vertical):
         """Show scores and what was said of the response."""
         self.rows.scores = look.scores
         self.rows.focused_row = look.focused_row
-        self.rows.display = self._rule.display = look.with_scores
+        self.rows.display = look.with_scores
         self.set_class(look.focused_row is not None, "focused")
         title = f"{self.letter} {look.order}".rstrip()
         if title != self.border_title:
             self.border_title = title
-        said = []
+        parts = []
         if look.scores.flag:
-            said.append(f"! {visible_line(look.scores.flag)}")
+            parts.append(f"! {visible_line(look.scores.flag)}")
         if look.scores.comment:
-            said.append(f"“{visible_line(look.scores.comment)}”")
-        self._said.display = bool(said)
-        self._said.update("  ".join(said))
+            parts.append(f"“{visible_line(look.scores.comment)}”")
+        self._say("  ".join(parts))
         self._names = look.names
         self._whole = look.whole
         self._say_below()
 
+    def _say(self, text: str) -> None:
+        # An update lays the screen out again, so only what changed is one.
+        if text != self._shown_said:
+            self._shown_said = text
+            self._said.display = bool(text)
+            self._said.update(text)
+
     @on(ResponseText.BelowChanged)
     def _say_below(self) -> None:
-        parts = [f"! names {visible_line(', '.join(self._names))}"] if self._names else []
+        parts = []
         if self.body.below:
-            # A number that counts while text comes would have the whole pane painted each time.
+            # Nobody reads a number that counts while text comes, and it would be sent each time.
             parts.append(f"↓ {counted(self.body.below, 'line')}" if self._whole else "↓ more")
-        subtitle = Content(" · ".join(parts)).markup
-        if subtitle != self.border_subtitle:
-            self.border_subtitle = subtitle
+        if self._names:
+            parts.append(f"! names {visible_line(', '.join(self._names))}")
+        self._rule.words = " · ".join(parts)
