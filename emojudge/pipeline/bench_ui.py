@@ -27,6 +27,7 @@ from emojudge.ranking.simulate.planted import Design
 from emojudge.ranking.simulate.planted_view import planted_view
 from emojudge.ranking.simulate.walk import one_leader
 
+_PACE_VARIABLE = "EMOJUDGE_PACE"
 _PACE = 100
 _STARTS = 5
 _STREAMED_ITEMS = 12
@@ -104,7 +105,7 @@ def run_ui_benchmark(repetitions: int, progress: Progress) -> UiBench:
         ("first paint", lambda folder: _first_paint(folder, models)),
         ("rating while four panes stream", lambda folder: _streaming(folder, models)),
         ("saving at 10,000 ratings", _saving),
-        ("memory over 1,000 items", lambda folder: _memory(folder, models)),
+        ("memory over 1,000 items", _memory),
         ("a real run beside Candidates", lambda folder: _real_run(folder, models, repetitions)),
     )
     figures: list[Figure] = []
@@ -121,18 +122,20 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
+def _situations(count: int) -> list[tuple[str, str]]:
+    return [
+        (f"p{number}", f"The house is so quiet since Sunday. It is day {number} now.")
+        for number in range(count)
+    ]
+
+
 def _write_study(
-    folder: Path, models: Path, prompts: int, settings: str, **config: object
+    folder: Path, models: Path, prompts: Sequence[tuple[str, str]], settings: str, **config: object
 ) -> dict[str, str]:
-    """A study of the demo's ladder, and the environment that its screens are opened in."""
+    """A study of these models and (id, text) prompts, and the environment to open it in."""
     lines = [
-        json.dumps(
-            {
-                "prompt": f"The house is so quiet since Sunday. It is day {number} now.",
-                "category": "comfort in crisis",
-            }
-        )
-        for number in range(prompts)
+        json.dumps({"id": name, "prompt": text, "category": "comfort in crisis"})
+        for name, text in prompts
     ]
     (folder / "prompts.jsonl").write_text("\n".join(lines))
     values = {
@@ -158,7 +161,9 @@ def _paced(folder: Path) -> list[str]:
 
 
 def _first_paint(folder: Path, models: Path) -> list[Figure]:
-    environment = _write_study(folder, models, 8, "", generation={"samples_per_prompt": 1})
+    environment = _write_study(
+        folder, models, _situations(8), "", generation={"samples_per_prompt": 1}
+    )
     first, study = [], []
     for _ in range(_STARTS):
         with TimedTerminal(_paced(folder), folder, environment) as terminal:
@@ -180,12 +185,12 @@ def _streaming(folder: Path, models: Path) -> list[Figure]:
     environment = _write_study(
         folder,
         models,
-        _STREAMED_ITEMS + 4,
+        _situations(_STREAMED_ITEMS + 4),
         f"reveal_words_per_second = {_PACE}\nbreak_minutes = 0\npaints_per_second = 15\n",
         human_judging={"panes": _PANES, "repeat_share": 0},
         generation={"samples_per_prompt": 1, "max_tokens": 160},
     )
-    environment["EMOJUDGE_PACE"] = str(_PACE)
+    environment[_PACE_VARIABLE] = str(_PACE)
     delays: list[float] = []
     cpu = seconds = written = 0.0
     busiest = 0
@@ -286,17 +291,22 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _memory(folder: Path, models: Path) -> list[Figure]:
-    """Resident memory of the UI process after the first hundred items, and after a thousand."""
+def _memory(folder: Path) -> list[Figure]:
+    """Resident memory of the UI process after the first hundred items, and after a thousand.
+
+    What is rated is there before: memory that a growing study takes is no leak.
+    """
+    sizes = [(f"rung-{number}", 300 - 20 * number) for number in range(3)]
+    view = planted_view(one_leader(len(sizes), 0.03), Design(_MEMORY_ITEMS + 8, 1), sizes, items=0)
+    store_planted_study(folder, view)
     environment = _write_study(
         folder,
-        models,
-        _MEMORY_ITEMS + 8,
+        view.candidates[0].path.parent,
+        [(prompt.id, prompt.messages[0].content) for prompt in view.prompts],
         "reveal_words_per_second = 1000\nbreak_minutes = 0\n",
         human_judging={"panes": _PAIR, "repeat_share": 0},
-        generation={"samples_per_prompt": 1, "max_tokens": 16},
+        generation={"samples_per_prompt": 1},
     )
-    environment["EMOJUDGE_PACE"] = "100000"
     resident: dict[int, int] = {}
     marks = (100, 250, 500, 750, _MEMORY_ITEMS)
     with TimedTerminal(_paced(folder), folder, environment) as terminal:
@@ -347,7 +357,7 @@ def _run_study(folder: Path, models: Path) -> dict[str, str]:
     return _write_study(
         folder,
         models,
-        _RUN_PROMPTS,
+        _situations(_RUN_PROMPTS),
         "",
         generation={"samples_per_prompt": 2, "max_tokens": 64},
         judging_config={"judges": []},

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from emojudge.domain import Criterion, Draft, PaneScores, human_score
+from emojudge.domain import (
+    Criterion,
+    Draft,
+    Item,
+    PairVote,
+    PaneScores,
+    RatedItem,
+    human_score,
+)
 
 CRITERIA = tuple(Criterion)
 _EQUAL = 1e-9
@@ -78,6 +86,35 @@ def equals_of(draft: Draft, pane: int, weights: Mapping[Criterion, float]) -> li
         return []
     others = ((index, total(one)) for index, one in enumerate(draft.panes) if index != pane)
     return [index for index, value in others if value is not None and abs(value - own) < _EQUAL]
+
+
+def empty_draft(item: Item) -> Draft:
+    """Nothing said of the item yet."""
+    return Draft(id=item.id, panes=tuple(PaneScores() for _ in item.panes))
+
+
+def draft_of(item: Item, said: RatedItem | PairVote) -> Draft:
+    """The draft that this was submitted from, as far as it tells; a skip tells no scores."""
+    spent = {"seconds": said.seconds, "idle_seconds": said.idle_seconds, "comment": said.comment}
+    last = {"pane": len(item.panes) - 1, "criterion": len(CRITERIA) - 1}
+    if isinstance(said, PairVote):
+        panes = tuple(
+            PaneScores(comment=comment, flag=flag)
+            for comment, flag in zip(said.comments, said.flags, strict=True)
+        )
+        return Draft.model_validate({"id": item.id, "panes": panes, **spent})
+    if not said.ratings:
+        return empty_draft(item).model_copy(update=spent)
+    ordered = sorted(
+        (place for place, one in enumerate(said.ratings) if one.tie_break),
+        key=lambda place: -said.ratings[place].tie_break,
+    )
+    panes = tuple(
+        PaneScores(scores=one.scores, comment=one.comment, flag=one.flag) for one in said.ratings
+    )
+    return Draft.model_validate(
+        {"id": item.id, "panes": panes, "ahead": tuple(ordered), **spent, **last}
+    )
 
 
 def put_ahead(draft: Draft, pane: int) -> Draft:

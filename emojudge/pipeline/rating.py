@@ -16,7 +16,6 @@ from emojudge.domain import (
     Draft,
     Item,
     PairVote,
-    PaneScores,
     Preference,
     Prompt,
     RatedItem,
@@ -34,6 +33,7 @@ from emojudge.store.tables import DRAFTS, ITEMS, PAIR_VOTES, RATED, RESPONSES
 from emojudge.text import without_thinking
 
 LETTERS = "ABCD"
+_KEPT_STEPS = 20
 
 
 class NotComplete(EmojudgeError):
@@ -152,10 +152,10 @@ class RaterSession:
             self.drop("the study's settings changed after it was shown")
 
     def _take(self, item: Item) -> None:
-        self.item = item
-        empty = Draft(id=item.id, panes=tuple(PaneScores() for _ in item.panes))
-        draft = self.study.store.get(DRAFTS, item.id) or empty
-        self.draft = draft
+        self._open(item, self.study.store.get(DRAFTS, item.id) or drafts.empty_draft(item))
+
+    def _open(self, item: Item, draft: Draft) -> None:
+        self.item, self.draft = item, draft
         self.attention.begin(Spent(draft.seconds, draft.idle_seconds))
 
     def next_item(self) -> Item | None:
@@ -253,13 +253,17 @@ class RaterSession:
         last = self._settled[-1]
         item = self.study.store.get(ITEMS, last)
         assert item is not None
-        if self.study.store.get(PAIR_VOTES, last) is not None:
+        draft = self.study.store.get(DRAFTS, last)
+        vote, rated = self.study.store.get(PAIR_VOTES, last), self.study.store.get(RATED, last)
+        if vote is not None:
             self._writer.remove(PAIR_VOTES, [last])
         else:
             self._writer.remove(RATED, [last])
         self._settled.pop()
         self.pairwise = item.pairwise
-        self._take(item)
+        said = vote or rated
+        assert said is not None
+        self._open(item, draft or drafts.draft_of(item, said))
         self.study.changed()
         return f"item {item.number} is open again"
 
@@ -359,6 +363,11 @@ class RaterSession:
     def _let_go(self, item_id: str) -> None:
         self._settled.append(item_id)
         self.item = self.draft = None
+        # Of older items undo takes back score by score what was submitted.
+        for old in self._settled[-_KEPT_STEPS - 1 : -_KEPT_STEPS]:
+            self._steps.pop(old, None)
+            if self.study.store.get(DRAFTS, old) is not None:
+                self._writer.remove(DRAFTS, [old])
         self.study.changed()
 
     def close(self) -> None:
