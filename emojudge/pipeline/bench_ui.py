@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from emojudge.columns import aligned
+from emojudge.config_file import load_config
 from emojudge.errors import EngineError
 from emojudge.pipeline.bench_terminal import TimedTerminal
 from emojudge.pipeline.planted_study import store_planted_study
@@ -34,6 +35,7 @@ _STREAMED_ITEMS = 12
 _STREAM_SECONDS = 1.3
 _KEYS_WHILE_STREAMING = 6
 _MEMORY_ITEMS = 1000
+_MARKS = (100, 250, 500, 750, _MEMORY_ITEMS)
 _RATED = 10_000
 _SAVED_ITEMS = 60
 _RUN_PROMPTS = 10
@@ -307,19 +309,30 @@ def _memory(folder: Path) -> list[Figure]:
         human_judging={"panes": _PAIR, "repeat_share": 0},
         generation={"samples_per_prompt": 1},
     )
+    # Who leads also generates and judges, and a study that grows takes memory.
+    leader = Study(load_config(folder))
+    leader.lead()
+    try:
+        resident = _resident_while_rating(folder, environment)
+    finally:
+        leader.close()
+    first, last = resident[_MARKS[0]], resident[_MARKS[-1]]
+    steps = ", ".join(f"{size / 1e6:.0f} MB at {number}" for number, size in resident.items())
+    return [Figure("memory gained from item 100 to 1,000", last / first - 1, "share", 0.1, steps)]
+
+
+def _resident_while_rating(folder: Path, environment: Mapping[str, str]) -> dict[int, int]:
+    """Resident bytes of the UI process after so many items."""
     resident: dict[int, int] = {}
-    marks = (100, 250, 500, 750, _MEMORY_ITEMS)
     with TimedTerminal(_paced(folder), folder, environment) as terminal:
         terminal.wait_for(_done(0), _PATIENCE)
         for number in range(1, _MEMORY_ITEMS + 1):
             terminal.forget()
             terminal.press("43512345")
             _submit(terminal, _done(number))
-            if number in marks:
+            if number in _MARKS:
                 resident[number] = terminal.sample().resident
-    first, last = resident[marks[0]], resident[marks[-1]]
-    steps = ", ".join(f"{size / 1e6:.0f} MB at {number}" for number, size in resident.items())
-    return [Figure("memory gained from item 100 to 1,000", last / first - 1, "share", 0.1, steps)]
+    return resident
 
 
 def _submit(terminal: TimedTerminal, done: str) -> None:

@@ -157,8 +157,11 @@ class StoredStudy:
 
     @property
     def judges(self) -> tuple[ResponseJudge, ...]:
-        """All that judge responses now."""
-        return (*self.model_judge.judges, *self._metrics, *self.ensemble.judging)
+        """All that judge responses now; none of those that would ask a model that is gone."""
+        own = self.model_judge.judges
+        if self.discovered and self.baseline.gone:
+            own = tuple(one for one in own if one is not self.model_judge.fluency)
+        return (*own, *self._metrics, *self.ensemble.judging)
 
     def add_judge(self, name: str, config: JudgeConfig | Mapping[str, object]) -> None:
         """Add a judge to the ensemble of this open study; see :class:`EmotionalJudge`.
