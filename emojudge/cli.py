@@ -348,11 +348,14 @@ def export_command(
     config: ConfigOption = Path(),
     form: Annotated[str, typer.Option("--format", help="csv or jsonl.")] = "csv",
     out: Annotated[Path | None, typer.Option("--out", help="A file; unset: stdout.")] = None,
+    votes: Annotated[
+        bool, typer.Option("--votes", help="Quick votes on pairs, as `emojudge rank` reads them.")
+    ] = False,
 ) -> None:
     """All ratings of a study, one row for each rated answer."""
     from emojudge.cli_support import export_ratings
 
-    export_ratings(load(config), form, out)
+    export_ratings(load(config), form, out, votes=votes)
 
 
 @app.command("import")

@@ -253,12 +253,12 @@ def run_bench_of_ui(repetitions: int) -> UiBench:
     return run_ui_benchmark(repetitions, _bench_progress)
 
 
-def export_ratings(loaded: LoadedConfig, form: str, out: Path | None) -> None:
+def export_ratings(loaded: LoadedConfig, form: str, out: Path | None, *, votes: bool) -> None:
     """``emojudge export``: to a file, or to stdout, where a terminal gets no control characters."""
     chosen = chosen_format(form)
     study = Study(loaded)
     try:
-        text = export_text(study, chosen)
+        text = export_text(study, chosen, votes=votes)
     finally:
         study.close()
     if out is not None:

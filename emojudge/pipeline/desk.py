@@ -9,7 +9,7 @@ from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.domain import Item
 from emojudge.engine.modules import EngineModules
 from emojudge.engine.tasks import LIVE
-from emojudge.errors import EngineError
+from emojudge.errors import DeployError, EngineError
 from emojudge.pipeline.deploying import replacer_for
 from emojudge.pipeline.engine_plan import plan_engine
 from emojudge.pipeline.estimate import estimate_generation
@@ -52,6 +52,15 @@ class Desk:
         self.estimate = ""
         """What the running ai-judge phase was expected to take when it began."""
         self.store_name = study.loaded.shown(self.replacer.layout.root)
+
+    @property
+    def core_in_words(self) -> str:
+        """The generation in use, or what is wrong with it; empty before the first."""
+        try:
+            current = self.replacer.layout.current_generation()
+        except DeployError as problem:
+            return f"! {problem}"
+        return f"generation {current.number}: {current.manifest.name}" if current else ""
 
     async def begin(self) -> None:
         """Discover (in the process that leads), and get the engine ready. Raises EmojudgeError."""

@@ -24,7 +24,7 @@ from emojudge.pipeline.rating_rows import (
 from emojudge.pipeline.stored_study import StoredStudy
 from emojudge.ranking.next_item import MIN_PANES
 from emojudge.store.study import Writer
-from emojudge.store.tables import DRAFTS, ITEMS, RATED, RESPONSES
+from emojudge.store.tables import DRAFTS, ITEMS, PAIR_VOTES, RATED, RESPONSES
 from emojudge.tabular import Cell, Table, nearest, write_csv, write_jsonl
 from emojudge.text import counted
 
@@ -51,11 +51,61 @@ def rating_rows(study: StoredStudy) -> Iterator[dict[str, Cell]]:
         yield from rows_of(item, names)
 
 
-def export_text(study: StoredStudy, form: Format) -> str:
-    """All ratings as one CSV or JSONL text."""
+_VOTE_COLUMNS = (
+    "left",
+    "right",
+    "winner",
+    "item",
+    "rater",
+    "prompt_id",
+    "sample",
+    "left_sha256",
+    "right_sha256",
+    "comment",
+    "left_comment",
+    "right_comment",
+    "left_flag",
+    "right_flag",
+    "seconds",
+    "idle_seconds",
+    "submitted",
+)
+
+
+def vote_rows(study: StoredStudy) -> Iterator[dict[str, Cell]]:
+    """All quick votes by rater and number, in the form that ``emojudge rank`` reads."""
+    names = {one.sha256: one.name for one in study.discovery.candidates} if study.discovered else {}
+    for vote in sorted(study.store.all(PAIR_VOTES), key=lambda one: (one.rater, one.number)):
+        left, right = vote.candidates
+        yield {
+            "left": names.get(left, left),
+            "right": names.get(right, right),
+            "winner": vote.preferred.value,
+            "item": vote.id,
+            "rater": vote.rater,
+            "prompt_id": vote.prompt_id,
+            "sample": vote.sample,
+            "left_sha256": left,
+            "right_sha256": right,
+            "comment": vote.comment or None,
+            "left_comment": vote.comments[0] or None,
+            "right_comment": vote.comments[1] or None,
+            "left_flag": vote.flags[0] or None,
+            "right_flag": vote.flags[1] or None,
+            "seconds": vote.seconds,
+            "idle_seconds": vote.idle_seconds or None,
+            "submitted": vote.submitted,
+        }
+
+
+def export_text(study: StoredStudy, form: Format, *, votes: bool = False) -> str:
+    """All ratings, or all quick ``votes``, as one CSV or JSONL text."""
     stream = io.StringIO(newline="")
     write = write_csv if form == "csv" else write_jsonl
-    write(stream, COLUMNS, rating_rows(study))
+    if votes:
+        write(stream, _VOTE_COLUMNS, vote_rows(study))
+    else:
+        write(stream, COLUMNS, rating_rows(study))
     return stream.getvalue()
 
 
@@ -201,6 +251,8 @@ class _Plan:
             ),
             skipped=fields.skipped,
             seconds=_first_of(fields.seconds, before.seconds if before else 0.0),
+            idle_seconds=_first_of(fields.idle_seconds, before.idle_seconds if before else 0.0),
+            comment=fields.item_comment,
             submitted=_first_of(fields.submitted, before.submitted if before else clock.stamp()),
             repeat_of=fields.repeat_of,
             adaptive=fields.adaptive,
@@ -215,6 +267,9 @@ class _Plan:
             response_id=response_id,
             scores=row.scores,
             comment=row.comment,
+            flag=row.flag,
+            names=row.names,
+            tie_break=row.tie_break,
         )
 
     def _response_id(self, read: ReadItem, row: ReadRating) -> str:
@@ -276,7 +331,7 @@ def _difference(before: RatedItem, after: RatedItem) -> str | None:
             was, now = old[candidate].scores[criterion], rating.scores[criterion]
             if was != now:
                 return f"{criterion} is {was} there, {now} here"
-        for field in ("response_id", "comment"):
+        for field in ("response_id", "comment", "flag", "names", "tie_break"):
             if getattr(old[candidate], field) != getattr(rating, field):
                 return f"another {field}"
     for field, value in before.model_dump(exclude={"ratings", "id"}).items():

@@ -34,13 +34,19 @@ COLUMNS = (
     "response_id",
     *_SCORE_COLUMNS,
     "comment",
+    "flag",
+    "names",
+    "tie_break",
+    "item_comment",
     "skipped",
     "seconds",
+    "idle_seconds",
     "submitted",
     "repeat_of",
     "adaptive",
 )
 _NEEDED = ("rater", "prompt_id", "sample", *_SCORE_COLUMNS)
+_BETWEEN_NAMES = "; "
 _LARGEST_NUMBER = 1_000_000_000
 _NUMBERED = re.compile(r"[0-9]+")
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
@@ -55,7 +61,9 @@ def rows_of(item: RatedItem, names: dict[str, str]) -> Iterator[dict[str, Cell]]
         "prompt_id": item.prompt_id,
         "sample": item.sample,
         "skipped": item.skipped,
+        "item_comment": item.comment or None,
         "seconds": item.seconds,
+        "idle_seconds": item.idle_seconds or None,
         "submitted": item.submitted,
         "repeat_of": item.repeat_of,
         "adaptive": "true" if item.adaptive else None,
@@ -70,6 +78,9 @@ def rows_of(item: RatedItem, names: dict[str, str]) -> Iterator[dict[str, Cell]]
             "response_id": rating.response_id,
             **{one.value: rating.scores[one] for one in CRITERIA},
             "comment": rating.comment or None,
+            "flag": rating.flag or None,
+            "names": _BETWEEN_NAMES.join(rating.names) or None,
+            "tie_break": rating.tie_break or None,
         }
 
 
@@ -82,6 +93,9 @@ class ReadRating:
     response_id: str | None
     scores: dict[Criterion, int]
     comment: str
+    flag: str
+    names: tuple[str, ...]
+    tie_break: int
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,8 @@ class ItemFields:
     sample: int
     skipped: str | None
     seconds: float | None
+    idle_seconds: float | None
+    item_comment: str
     submitted: str | None
     repeat_of: str | None
     adaptive: bool
@@ -175,7 +191,9 @@ class RatingReader:
             prompt_id=self._prompt(row),
             sample=self._needed_whole(row, "sample", 0, _LARGEST_NUMBER),
             skipped=row.cells.get("skipped"),
-            seconds=self._seconds(row),
+            seconds=self._seconds(row, "seconds"),
+            idle_seconds=self._seconds(row, "idle_seconds"),
+            item_comment=row.cells.get("item_comment") or "",
             submitted=self._submitted(row),
             repeat_of=self.table.text(row, "repeat_of"),
             adaptive=self._adaptive(row),
@@ -220,10 +238,10 @@ class RatingReader:
             )
         return prompt
 
-    def _seconds(self, row: Row) -> float | None:
-        seconds = self.table.number(row, "seconds")
+    def _seconds(self, row: Row, column: str) -> float | None:
+        seconds = self.table.number(row, column)
         if seconds is not None and seconds < 0:
-            raise self._wrong(row, "seconds", f"{seconds:g} is negative.")
+            raise self._wrong(row, column, f"{seconds:g} is negative.")
         return seconds
 
     def _submitted(self, row: Row) -> str | None:
@@ -309,7 +327,17 @@ class RatingReader:
             raise self._wrong(
                 row, "response_id", "this response is of another candidate or prompt."
             )
-        return ReadRating(row, candidate, response_id, scores, row.cells.get("comment") or "")
+        names = (row.cells.get("names") or "").split(_BETWEEN_NAMES)
+        return ReadRating(
+            row,
+            candidate,
+            response_id,
+            scores,
+            comment=row.cells.get("comment") or "",
+            flag=row.cells.get("flag") or "",
+            names=tuple(name for name in names if name),
+            tie_break=self._whole(row, "tie_break", 0, MAX_PANES) or 0,
+        )
 
     def _candidate(self, row: Row) -> str:
         name, digest = self.table.text(row, "candidate"), self.table.text(row, "candidate_sha256")

@@ -28,6 +28,7 @@ from emojudge.ranking.agreement_sections import (
     may_be_read,
     people_section,
 )
+from emojudge.ranking.noticed import noticed_section
 from emojudge.ranking.sections import criteria_section, ranking_section, verdict_section
 from emojudge.ranking.standing import standing_of
 from emojudge.sections import Section, SectionSource
@@ -70,6 +71,7 @@ SECTION_SOURCES: tuple[SectionSource, ...] = (
     agreement_section,
     calibration_section,
     people_section,
+    noticed_section,
     discovery_section,
     replacement_section,
 )

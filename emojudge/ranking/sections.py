@@ -307,9 +307,11 @@ def _ranking_data(
             "human": view.config.judging_config.human_judge_weight,
         },
         "bradley_terry": (
-            pairwise.why_not or "strengths of people's within-item preferences, ties half"
+            pairwise.why_not
+            or "strengths of people's within-item preferences and quick votes, ties half"
         ),
         "bradley_terry_pairs": pairwise.pairs,
+        "bradley_terry_votes": pairwise.votes,
         "ranking": [
             {
                 "rank": rank,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -12,6 +12,8 @@ from textual.widgets import Static
 from emojudge.actions import CANDIDATES, shown_key
 from emojudge.domain import Candidate
 from emojudge.errors import EmojudgeError
+from emojudge.pipeline.desk import Desk
+from emojudge.pipeline.phases import Mark, phase_lines
 from emojudge.pipeline.state import CandidateProgress
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
@@ -19,6 +21,7 @@ from emojudge.text import human_bytes, human_seconds, short_names, visible_line
 from emojudge.widgets.top_line import progress_bar
 
 _NOTHING = CandidateProgress(0, 0, 0)
+_MARK_STYLES = {Mark.DONE: "$passed", Mark.GOING: "bold", Mark.AHEAD: "$quiet"}
 
 
 class CandidatesScreen(StudyScreen):
@@ -27,11 +30,16 @@ class CandidatesScreen(StudyScreen):
     SCOPE = CANDIDATES
     BINDINGS = bindings_of(CANDIDATES)
 
+    def __init__(self, desk: Desk, keymap: Mapping[str, str]) -> None:
+        super().__init__(desk, keymap)
+        self._shown: dict[Static, Content] = {}
+
     def body(self) -> Iterable[Widget]:
         """A table and the problems under it."""
+        self._phases = Static("", classes="rows", markup=False)
         self._table = Static("", classes="rows", markup=False)
         self._below = Static("", markup=False)
-        with_scroll = VerticalScroll(self._table, self._below, classes="page")
+        with_scroll = VerticalScroll(self._phases, self._table, self._below, classes="page")
         with_scroll.can_focus = False
         return [with_scroll]
 
@@ -41,20 +49,43 @@ class CandidatesScreen(StudyScreen):
         self.top.parts = (
             ("study", study.config.name),
             ("", status.activity or "starting"),
-            *(
-                (("judged", f"{status.judged}/{status.to_judge} prompts"),)
-                if status.to_judge
-                else ()
-            ),
         )
+        self._show(self._phases, self._phase_rows())
         if not study.discovered:
-            self._table.update(
-                Content.styled(status.activity or "looking for candidates…", "$quiet")
-            )
-            self._below.update("")
+            self._show(self._table, Content(""))
+            self._show(self._below, Content(""))
         else:
-            self._table.update(self._rows())
-            self._below.update(self._remarks())
+            self._show(self._table, self._rows())
+            self._show(self._below, self._remarks())
+        self.keys.without = self._without()
+
+    def _show(self, place: Static, content: Content) -> None:
+        # An update lays the screen out again, and most of it stays the same for minutes.
+        if content != self._shown.get(place):
+            self._shown[place] = content
+            place.update(content)
+
+    def _without(self) -> frozenset[str]:
+        """Keys that would do nothing now."""
+        status = self.desk.study.state.status
+        if not status.leading:
+            return frozenset({"candidates.start", "candidates.pause", "candidates.stop"})
+        idle = {"candidates.pause", "candidates.stop"}
+        return frozenset({"candidates.start"} if status.running else idle)
+
+    def _phase_rows(self) -> Content:
+        study, desk = self.desk.study, self.desk
+        view = study.view() if study.discovered else None
+        lines = phase_lines(study.state.status, view, desk.insights.latest, desk.core_in_words)
+        rows = [
+            Content.assemble(
+                (f"{line.mark.value} ", _MARK_STYLES[line.mark]),
+                (f"{line.phase.value:11}  ", "bold" if line.mark is Mark.GOING else "$quiet"),
+                visible_line(line.words),
+            )
+            for line in lines
+        ]
+        return Content("\n").join([*rows, Content("")])
 
     def _rows(self) -> Content:
         discovery, status = self.desk.study.discovery, self.desk.study.state.status
@@ -108,13 +139,6 @@ class CandidatesScreen(StudyScreen):
                 ("baseline ", "$quiet"),
                 visible_line(baseline.name),
                 (", against which likeness is measured", "$quiet"),
-            ),
-            Content.assemble(
-                ("prompts ", "$quiet"),
-                str(len(discovery.prompts)),
-                (" in ", "$quiet"),
-                str(len({one.category for one in discovery.prompts})),
-                (" categories", "$quiet"),
             ),
         ]
         for one in discovery.candidates:

@@ -1,0 +1,99 @@
+"""How far each of the five phases is, in a few words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from emojudge.pipeline.insights import Insight
+from emojudge.pipeline.state import Phase, Status
+from emojudge.ranking.decision import Kind
+from emojudge.ranking.verdict import ahead_line
+from emojudge.text import counted, human_seconds
+from emojudge.view import StudyView
+
+
+class Mark(Enum):
+    """Whether a phase is done, under way, or still to come."""
+
+    DONE = "✓"
+    GOING = "▸"
+    AHEAD = "·"
+
+
+@dataclass(frozen=True)
+class PhaseLine:
+    """One phase and how far it is."""
+
+    phase: Phase
+    mark: Mark
+    words: str
+
+
+def phase_lines(
+    status: Status, view: StudyView | None, insight: Insight | None, core: str
+) -> tuple[PhaseLine, ...]:
+    """All five; ``view`` is None before discover, ``core`` says what is deployed."""
+    if view is None:
+        going = PhaseLine(Phase.DISCOVER, Mark.GOING, status.activity or "looking for candidates")
+        rest = tuple(PhaseLine(one, Mark.AHEAD, "") for one in Phase if one is not Phase.DISCOVER)
+        return going, *rest
+    return (
+        PhaseLine(
+            Phase.DISCOVER,
+            Mark.DONE,
+            f"{counted(len(view.candidates), 'candidate')}, {counted(len(view.prompts), 'prompt')}",
+        ),
+        _ai_judge(status),
+        _human_judge(view),
+        _rank(insight),
+        PhaseLine(Phase.DEPLOY, Mark.DONE if core else Mark.AHEAD, core or "no core yet"),
+    )
+
+
+def _ai_judge(status: Status) -> PhaseLine:
+    progress = status.progress.values()
+    total = sum(one.total for one in progress)
+    done = sum(one.done + one.failed for one in progress)
+    judged = f"{status.judged} of {counted(status.to_judge, 'prompt')} judged"
+    complete = bool(total) and done >= total and status.judged >= status.to_judge
+    if complete and not status.running:
+        return PhaseLine(Phase.AI_JUDGE, Mark.DONE, judged)
+    words = f"{done / total:.0%} generated, {judged}" if total else judged
+    left = [one.seconds_left for one in progress if one.seconds_left]
+    if status.running and left:
+        # Models that share the machine end about together.
+        words += f", about {human_seconds(max(left))} of generating left"
+    return PhaseLine(Phase.AI_JUDGE, Mark.GOING if status.running else Mark.AHEAD, words)
+
+
+def _human_judge(view: StudyView) -> PhaseLine:
+    items = view.counted_items
+    wanted = view.config.judging_config.minimum_human_samples
+    rated = {
+        one.sha256: sum(rating.candidate == one.sha256 for item in items for rating in item.ratings)
+        for one in view.candidates
+    }
+    least = min(rated.values(), default=0)
+    if not items:
+        return PhaseLine(Phase.HUMAN_JUDGE, Mark.AHEAD, "nobody has rated yet")
+    people = counted(len({item.rater for item in items}), "person")
+    people = people.replace("persons", "people")
+    words = f"{counted(len(items), 'item')} by {people}"
+    if least >= wanted:
+        return PhaseLine(Phase.HUMAN_JUDGE, Mark.DONE, words)
+    words += f"; the least rated candidate has {least} of {wanted}"
+    return PhaseLine(Phase.HUMAN_JUDGE, Mark.GOING, words)
+
+
+def _rank(insight: Insight | None) -> PhaseLine:
+    verdict = insight.verdict if insight is not None else None
+    if verdict is None or verdict.kind is None:
+        return PhaseLine(Phase.RANK, Mark.AHEAD, "nothing to rank yet")
+    decided = verdict.kind is not Kind.INCONCLUSIVE
+    words = verdict.sentence if decided else "no verdict yet"
+    assert insight is not None
+    ahead = ahead_line(insight.standing) if insight.standing is not None else ""
+    if ahead and not decided:
+        words += f"; {ahead}"
+    return PhaseLine(Phase.RANK, Mark.DONE if decided else Mark.GOING, words)
