@@ -65,6 +65,8 @@ class RaterSession:
         self.attention = Attention(now)
         self._writer: Writer = study.store.rater_writer(rater)
         study.follow()
+        # A draft is stored at every key, and whoever opens the log reads them all.
+        self._writer.tidy(DRAFTS)
         self._drawer = ItemDrawer(study, rater)
         self.item: Item | None = None
         self.draft: Draft | None = None

@@ -18,6 +18,8 @@ from emojudge.errors import StoreError
 from emojudge.paths import file_mode, share_with_team, write_durably
 
 _CHECKSUM_LENGTH = 16
+_MANY = 2000
+_WASTE = 4
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,12 @@ class LogFollower:
         self.damage: list[Damage] = []
         self._identity: tuple[int, int] | None = None
         self._live: set[tuple[str, str]] = set()
+        self._read = 0
+
+    @property
+    def wasteful(self) -> bool:
+        """Whether most of the log was replaced or removed, and it is long enough to be noticed."""
+        return self._read - len(self._live) > max(_MANY, _WASTE * len(self._live))
 
     def read_new(self) -> list[Record]:
         """Return the records of whole lines not read before."""
@@ -88,6 +96,7 @@ class LogFollower:
                     self._identity, self.offset = (now.st_dev, now.st_ino), 0
                     self.damage.clear()
                     gone, self._live = self._live, set()
+                    self._read = 0
                 stream.seek(self.offset)
                 grown = stream.read()
         except FileNotFoundError:
@@ -111,6 +120,7 @@ class LogFollower:
         return records
 
     def _note(self, record: Record) -> None:
+        self._read += 1
         key = (record.table, record.id)
         if record.document is None:
             self._live.discard(key)

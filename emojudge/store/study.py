@@ -67,6 +67,12 @@ class Writer:
             log.append(*records)
             self._store.refresh(own=log.file)
 
+    def tidy(self, table: TableOf[Any]) -> None:
+        """Compact the log of a table when most of it says nothing any more."""
+        file = self._log(table.name).file
+        if self._store.wasteful(file):
+            self.compact(table)
+
     def compact(self, table: TableOf[Any]) -> None:
         """Rewrite the log of a table without what was replaced or removed."""
         file = self._log(table.name).file
@@ -135,6 +141,10 @@ class StudyStore:
         """Tables that changed by others' logs since the last call."""
         foreign, self._foreign = self._foreign, set()
         return foreign
+
+    def wasteful(self, file: Path) -> bool:
+        """Whether most of a log says nothing any more."""
+        return file in self._followers and self._followers[file].wasteful
 
     @property
     def damage(self) -> list[Damage]:
