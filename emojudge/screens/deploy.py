@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from emojudge.actions import DEPLOY
-from emojudge.deploy.gates import Gate, open_judgements
+from emojudge.deploy.gates import Gate, GateStatus, open_judgements
 from emojudge.deploy.layout import Generation
 from emojudge.domain import Candidate
 from emojudge.errors import EmojudgeError
@@ -70,12 +70,20 @@ class DeployScreen(StudyScreen):
     def _all_gates(self, candidate: Candidate) -> tuple[Gate, ...]:
         """Integrity gates are read from the file once; staging checks them again."""
         if candidate.sha256 not in self._integrity:
-            self._integrity[candidate.sha256] = self.desk.replacer.validate(candidate.path)
+            self._integrity[candidate.sha256] = self._validated(candidate)
         latest = self.desk.insights.latest
         standing = latest.standing if latest is not None else None
         return self._integrity[candidate.sha256] + judgement_gates(
             self.desk.study.view(), candidate, standing
         )
+
+    def _validated(self, candidate: Candidate) -> tuple[Gate, ...]:
+        """What the file says of itself; a file that cannot be read is a gate that failed."""
+        try:
+            return self.desk.replacer.validate(candidate.path)
+        except EmojudgeError as problem:
+            reason = candidate.gone or str(problem)
+            return (Gate(name="structure", status=GateStatus.FAIL, reason=reason),)
 
     def repaint(self) -> None:
         """The whole page."""
