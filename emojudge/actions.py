@@ -65,11 +65,6 @@ class Action:
         """The screen it belongs to, or ``app``."""
         return self.id.partition(".")[0]
 
-    @property
-    def key_label(self) -> str:
-        """Its first key as it is printed."""
-        return key_label(self.keys[0])
-
 
 def key_label(key: str) -> str:
     """A key as people read it."""
@@ -119,10 +114,10 @@ ACTIONS: tuple[Action, ...] = (
         "right better",
         PAIRS,
     ),
-    Action("rate.left", ("left", "h"), "move(-1, 0)", "The pane to the left", "move"),
-    Action("rate.down", ("down", "j"), "move(0, 1)", "The criterion below", "move"),
-    Action("rate.up", ("up", "k"), "move(0, -1)", "The criterion above", "move"),
-    Action("rate.right", ("right", "l"), "move(1, 0)", "The pane to the right", "move"),
+    Action("rate.left", ("left", "h"), "pane(-1)", "The pane to the left", "move"),
+    Action("rate.down", ("down", "j"), "criterion(1)", "The criterion below", "move", SCORES),
+    Action("rate.up", ("up", "k"), "criterion(-1)", "The criterion above", "move", SCORES),
+    Action("rate.right", ("right", "l"), "pane(1)", "The pane to the right", "move"),
     Action("rate.reveal", ("space",), "reveal", "Show all text that is there", "all text", SCORES),
     Action(
         "rate.reveal_pair", ("enter",), "show_all", "Show all text that is there", "all text", PAIRS
@@ -177,11 +172,6 @@ ACTIONS: tuple[Action, ...] = (
 )
 
 _BY_ID = {action.id: action for action in ACTIONS}
-
-
-def action_of(action_id: str) -> Action:
-    """The action with this id."""
-    return _BY_ID[action_id]
 
 
 def actions_of(scope: str) -> list[Action]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import SystemCommand
 from textual.screen import Screen
 
-from emojudge.actions import ACTIONS, APP, SCREENS, check_keymap
+from emojudge.actions import ACTIONS, APP, SCREENS, check_keymap, shown_key
 from emojudge.errors import EmojudgeError
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.opening import OpeningScreen
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from emojudge.engine.modules import EngineModules
     from emojudge.pipeline.desk import Desk
     from emojudge.pipeline.study import Study
-    from emojudge.preferences import PersonalSettings, Preference
+    from emojudge.preferences import Choice, PersonalSettings
 
 _FOLLOW_SECONDS = 1.0
 _ENDING_SECONDS = 4.0
@@ -208,32 +208,36 @@ class EmojudgeApp(ThemedApp[None]):
 
     def action_help(self) -> None:
         """Every key of this screen."""
-        if isinstance(self.screen, StudyScreen):
+        if isinstance(self.screen, StudyScreen) and self.screen.has_room:
             from emojudge.screens.dialogs import HelpScreen
 
-            self.push_screen(HelpScreen(self.screen.SCOPE, self._settings.keymap))
+            shown = self.screen
+            self.push_screen(HelpScreen(shown.SCOPE, shown.mode, self._settings.keymap))
 
     def action_settings(self) -> None:
         """What people change while they work."""
-        if isinstance(self.screen, StudyScreen):
+        if isinstance(self.screen, StudyScreen) and self.screen.has_room:
             from emojudge.screens.settings import SettingsScreen
 
             self.push_screen(SettingsScreen(self.personal, self.desk.rater, self._setting_changed))
 
-    def _setting_changed(self, preference: Preference) -> None:
+    def _setting_changed(self, preference: Choice) -> None:
         if preference.field == "theme":
             self.use_theme(self.personal.now.theme)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the action table's entries for this screen and the app."""
         scope = screen.SCOPE if isinstance(screen, StudyScreen) else APP
+        mode = screen.mode if isinstance(screen, StudyScreen) else ""
         for action in ACTIONS:
             if action.scope not in (scope, APP) or action.id == "app.palette":
+                continue
+            if action.mode not in ("", mode):
                 continue
             target = self if action.scope == APP else screen
             yield SystemCommand(
                 action.tooltip,
-                f"{action.id} · {action.key_label}",
+                f"{action.id} · {shown_key(action.id, self._settings.keymap)}",
                 lambda target=target, call=action.call: self.call_later(target.run_action, call),
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import functools
+import io
 import logging
 import os
 import signal
@@ -141,14 +142,21 @@ def rate_plainly(loaded: LoadedConfig, rater: str | None) -> None:
     """``emojudge rate --plain``."""
     from emojudge.plain import PlainRating, lines_of
 
-    name = rater_name(rater, load_settings())
+    settings = load_settings()
+    name = rater_name(rater, settings)
+    for stream in (sys.stdin, sys.stdout):
+        # A terminal may know fewer characters than a model, or send other bytes.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     with_log(loaded, False, None)
     study = Study(loaded)
     try:
         desk = Desk(study, name)
         # A pipe's other end reads each line when it is said.
         say_line = functools.partial(print, flush=True)
-        run_until_signalled(PlainRating(desk, say_line).run(lines_of(sys.stdin)))
+        run_until_signalled(
+            PlainRating(desk, say_line, settings.break_minutes).run(lines_of(sys.stdin))
+        )
     finally:
         study.close()
 

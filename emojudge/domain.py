@@ -61,6 +61,10 @@ class Message(Frozen):
     content: str
 
 
+SPEAKERS = {"user": "person", "assistant": "companion", "system": "setting"}
+"""What the speakers of a conversation are called before people."""
+
+
 class Prompt(Frozen):
     """One situation; the last message is the user's."""
 
@@ -440,7 +444,8 @@ class RatedItem(Frozen):
     """A submitted item, or a skipped one (then without ratings and with a reason).
 
     ``repeat_of`` and ``adaptive`` are the item's; a repeat is never counted as another rating.
-    ``seconds`` is the time spent on it, without ``idle_seconds``; ``comment`` is on the whole item.
+    ``seconds`` is the time spent on it, without ``idle_seconds``; ``comment`` is on the whole item;
+    ``flags`` are the reasons by candidate in a skipped item.
     """
 
     id: str
@@ -456,6 +461,7 @@ class RatedItem(Frozen):
     adaptive: bool = False
     idle_seconds: float = 0.0
     comment: str = ""
+    flags: dict[str, str] = Field(default_factory=dict)
 
 
 class Preference(StrEnum):

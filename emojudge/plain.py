@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TextIO
 
-from emojudge.domain import Item, Preference
+from emojudge.domain import SPEAKERS, Item, Preference
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline import drafts
 from emojudge.pipeline.desk import Desk
@@ -21,12 +21,13 @@ from emojudge.ranking.agreement_text import agreement_parts
 from emojudge.ranking.verdict import ahead_line
 from emojudge.text import visible, visible_line
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
+_AGREEMENT_SECONDS = 2.0
 _HELP = """\
 4 3 5 4       scores for what comes next, here four; the line after says what is next
 b 4354        the scores of B
 (empty line)  submits the item, once everything is scored
-c b TEXT      a comment on B; C TEXT comments on the item as a whole
+c b TEXT      a comment on B; i TEXT comments on the item as a whole
 f b REASON    flags B
 + b           of equal totals, B is better; again takes it back
 s REASON      skips the item
@@ -41,6 +42,11 @@ _VOTES = {"[": Preference.LEFT, "]": Preference.RIGHT, "=": Preference.TIE}
 Say = Callable[[str], object]
 
 
+def _quoted(text: str) -> str:
+    """Behind a mark on every line, so that no text looks like what emojudge says."""
+    return "\n".join(f"| {line}" for line in text.split("\n"))
+
+
 class WrongLine(EmojudgeError):
     """A line that means nothing here; the message says what would."""
 
@@ -51,11 +57,13 @@ async def lines_of(stream: TextIO) -> AsyncIterator[str]:
     read: asyncio.Queue[str | None] = asyncio.Queue()
 
     def pump() -> None:
+        # The loop may be closed by then: nobody waits for the line any more.
         with contextlib.suppress(RuntimeError):
-            # The loop may be closed by then: nobody waits for the line any more.
-            for line in stream:
-                loop.call_soon_threadsafe(read.put_nowait, line.rstrip("\r\n"))
-            loop.call_soon_threadsafe(read.put_nowait, None)
+            try:
+                for line in stream:
+                    loop.call_soon_threadsafe(read.put_nowait, line.rstrip("\r\n"))
+            finally:
+                loop.call_soon_threadsafe(read.put_nowait, None)
 
     threading.Thread(target=pump, name="stdin", daemon=True).start()
     while (line := await read.get()) is not None:
@@ -65,11 +73,12 @@ async def lines_of(stream: TextIO) -> AsyncIterator[str]:
 class PlainRating:
     """One rater's session as lines in and lines out."""
 
-    def __init__(self, desk: Desk, say: Say) -> None:
+    def __init__(self, desk: Desk, say: Say, break_minutes: int = 0) -> None:
+        """``break_minutes`` as in the settings."""
         self._desk = desk
+        self._break_minutes = break_minutes
         self._say = say
         self._item: Item | None = None
-        self._told_nothing = ""
 
     async def run(self, lines: AsyncIterator[str]) -> None:
         """Rate until the lines end or the rater leaves. Raises EmojudgeError."""
@@ -115,6 +124,9 @@ class PlainRating:
                 self._desk.drop_item(problem)
             elif all(one.text.finished for one in states):
                 self._item = item
+                minutes = session.attention.break_due(self._break_minutes)
+                if minutes is not None:
+                    self._say(f"you have rated for {minutes} minutes; a break keeps scores steady")
                 return self._read(session, item)
             elif not waited:
                 waited = True
@@ -135,15 +147,15 @@ class PlainRating:
                 f"{what} {session.done + 1} of {session.total}: "
                 f"{visible_line(session.prompt.category)}"
             )
+            several = len(session.prompt.messages) > 1
             for turn in session.prompt.messages:
-                several = len(session.prompt.messages) > 1
-                who = {"user": "person: ", "assistant": "companion: "}.get(turn.role, "setting: ")
-                self._say((who if several else "") + visible(turn.content))
+                who = f"{SPEAKERS[turn.role]}: " if several else ""
+                self._say(_quoted(f"{who}{visible(turn.content)}"))
         for index, state in enumerate(self._desk.panes()):
             if only in (None, index):
                 self._say("")
                 self._say(f"{LETTERS[index]}:")
-                self._say(state.text.text)
+                self._say(_quoted(state.text.text.strip() or "(no text)"))
                 names = session.named_in(item.responses[index])
                 if names:
                     self._say(f"({LETTERS[index]} names {visible_line(', '.join(names))})")
@@ -153,7 +165,9 @@ class PlainRating:
     def _where(self, session: RaterSession) -> str:
         """What comes next."""
         draft = session.draft
-        if session.pairwise or draft is None:
+        if draft is None or self._item is None:
+            return "an empty line looks for the next item"
+        if session.pairwise:
             return "which is better: [ for A, ] for B, = for neither"
         gap = drafts.first_gap(draft)
         if gap is None:
@@ -168,29 +182,35 @@ class PlainRating:
             await self._next(session)
             return
         word, _, rest = line.partition(" ")
+        goes_on = False
         try:
-            if not line:
-                await self._submit(session)
-            elif word in _VOTES:
-                await self._vote(session, _VOTES[word])
-            elif word in ("s", "skip"):
-                session.skip(rest)
-                await self._next(session)
-            elif word in ("u", "undo"):
+            if word == "u":
                 self._say(session.undo())
-                if session.item != self._item:
-                    await self._next(session)
-                else:
-                    self._say(self._where(session))
-            elif word in ("v", "votes", "scores"):
-                session.switch_mode()
-                await self._next(session)
+                goes_on = session.item != self._item
             else:
-                self._act(session, word, rest.strip())
-                self._say(self._where(session))
+                goes_on = await self._leave(session, word, rest)
+                if not goes_on:
+                    self._act(session, word, rest.strip())
         except EmojudgeError as problem:
             self._say(f"no: {visible(str(problem))}")
+        if goes_on:
+            await self._next(session)
+        else:
             self._say(self._where(session))
+
+    async def _leave(self, session: RaterSession, word: str, rest: str) -> bool:
+        """What ends an item, or leaves it open for another mode; whether it was said."""
+        if not word:
+            await self._submit(session)
+        elif word in _VOTES:
+            self._vote(session, _VOTES[word])
+        elif word == "s":
+            session.skip(rest)
+        elif word == "v":
+            session.switch_mode()
+        else:
+            return False
+        return True
 
     def _act(self, session: RaterSession, word: str, rest: str) -> None:
         """What neither leaves the item nor needs time."""
@@ -202,17 +222,21 @@ class PlainRating:
             self._tell_progress(session)
         elif word == "r" and self._item is not None:
             self._read(session, self._item, pane)
-        elif word == "C":
+        elif word == "i":
             session.comment_item(rest)
+            self._say("comment on the item kept" if rest else "no comment on the item any more")
         elif word == "c" and pane is not None:
             self._focus(session, pane)
             session.comment(after.strip())
+            self._say(f"comment on {LETTERS[pane]} kept")
         elif word == "f" and pane is not None:
             self._focus(session, pane)
             session.flag(after)
+            self._say(f"{LETTERS[pane]} is {'flagged' if after.strip() else 'not flagged'}")
         elif word == "+" and pane is not None:
             self._focus(session, pane)
             session.put_ahead()
+            self._say(f"order kept: {self._order(session)}")
         else:
             self._score(session, word, rest)
 
@@ -236,6 +260,11 @@ class PlainRating:
             equal = self._equal_totals(session)
             if equal:
                 self._say(f"equal totals: {equal}; + and a letter says which is better")
+
+    @staticmethod
+    def _order(session: RaterSession) -> str:
+        assert session.draft is not None
+        return ", then ".join(LETTERS[pane] for pane in session.draft.ahead) or "none"
 
     @staticmethod
     def _equal_totals(session: RaterSession) -> str:
@@ -265,17 +294,21 @@ class PlainRating:
             raise WrongLine("this is a vote: [ for A, ] for B, = for neither")
         item = self._item
         session.submit()
+        self._say("stored")
         said = self._desk.what_the_ai_said(item)
         if said:
             self._say(said)
         await self._tell_agreement(session)
-        await self._next(session)
 
-    async def _vote(self, session: RaterSession, preferred: Preference) -> None:
+    def _vote(self, session: RaterSession, preferred: Preference) -> None:
         if not session.pairwise:
             raise WrongLine("this item takes scores; v changes to votes on pairs")
         session.vote(preferred)
-        await self._next(session)
+        self._say("stored")
+
+    def _items_agreed_on(self) -> int:
+        latest = self._desk.insights.latest
+        return latest.agreement.items if latest is not None else 0
 
     def _tell_progress(self, session: RaterSession) -> None:
         self._say(f"{session.done} of {session.total} are done")
@@ -286,10 +319,10 @@ class PlainRating:
 
     async def _tell_agreement(self, session: RaterSession) -> None:
         """The line that the screen keeps at its bottom, once it is worked out."""
-        before = self._desk.insights.latest
-        for _ in range(int(1 / _POLL_SECONDS)):
+        before = self._items_agreed_on()
+        for _ in range(int(_AGREEMENT_SECONDS / _POLL_SECONDS)):
             await asyncio.sleep(_POLL_SECONDS)
-            if self._desk.insights.latest is not before:
+            if self._items_agreed_on() != before:
                 break
         latest = self._desk.insights.latest
         if latest is not None and latest.agreement.share is not None:

@@ -14,7 +14,7 @@ from emojudge.settings import Settings
 
 
 @dataclass(frozen=True)
-class Preference:
+class Choice:
     """One setting that people change while they work, and what it may be."""
 
     field: str
@@ -24,25 +24,25 @@ class Preference:
 
 
 PREFERENCES = (
-    Preference(
+    Choice(
         "theme",
         "colours",
         ("auto", "emojudge-dark", "emojudge-light", "ansi-dark", "ansi-light"),
         "auto is dark, or the terminal's own 16 colours where it has no more",
     ),
-    Preference(
+    Choice(
         "reveal_words_per_second",
         "words per second",
         (4.0, 6.0, 9.0, 12.0, 18.0, 27.0, 40.0, 80.0, 1000.0),
         "how fast responses appear, in all panes alike; 1000 is at once",
     ),
-    Preference(
+    Choice(
         "break_minutes",
         "minutes before a break is suggested",
         (0, 20, 30, 45, 60, 90),
         "0 is never; a break is only suggested",
     ),
-    Preference(
+    Choice(
         "paints_per_second",
         "paints per second",
         (2, 5, 8, 12, 15),
@@ -51,7 +51,7 @@ PREFERENCES = (
 )
 
 
-def next_choice(preference: Preference, now: str | int | float, step: int) -> str | int | float:
+def next_choice(preference: Choice, now: str | int | float, step: int) -> str | int | float:
     """The choice after or before the present one, ends included; values between are passed over."""
     choices = preference.choices
     if isinstance(now, str):

@@ -90,7 +90,6 @@ THEMES = (
 )
 
 
-AUTO = "auto"
 _TERMINALS_OWN = "ansi-dark"
 _FEW_COLOURS = (None, "standard", "windows")
 

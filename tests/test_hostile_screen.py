@@ -19,6 +19,7 @@ from emojudge.ranking.simulate.planted import Design
 from emojudge.ranking.simulate.planted_view import planted_view
 from emojudge.ranking.simulate.walk import one_leader
 from emojudge.store.tables import DISCOVERY, RESPONSES
+from emojudge.text import visible_line
 from tests.terminal import F2, F4, F5, PROGRAM, Terminal
 
 _SEQUENCES = 200
@@ -106,7 +107,8 @@ def hostile_study(folder: Path, hostile: list[str] | None) -> Path:
     named = tuple(
         one.model_copy(
             update={
-                "name": f"rung-{number} {some(number + 20)}",
+                # Names are made harmless where they are read, in discover.
+                "name": visible_line(f"rung-{number} {some(number + 20)}"),
                 "specs": one.specs.model_copy(
                     update={"quantization": f"Q {some(number + 30)}", "model_name": some(number)}
                 ),
@@ -114,7 +116,7 @@ def hostile_study(folder: Path, hostile: list[str] | None) -> Path:
         )
         for number, one in enumerate(found.candidates)
     )
-    unusable = (Unusable(name=some(2), reason=f"is {some(3)}", remedy=some(4)),)
+    unusable = (Unusable(name=visible_line(some(2)), reason=visible_line(some(3)), remedy="none"),)
     prompts = study.load_prompts()
     leader.put(
         DISCOVERY,
@@ -172,7 +174,7 @@ class Recorded(Terminal):
 
 
 _CSI = re.compile(rb"\x1b\[([<-?]*)([0-9;:]*)([ -/]*)([@-~])")
-_STRING = re.compile(rb"\x1b([\]PX^_])([0-9]*)")
+_STRING = re.compile(rb"\x1b([\]PX^_])([^\x07\x1b]*)")
 _OTHER = re.compile(rb"\x1b([^\[\]PX^_])")
 _STATELESS = b"mHABCDGdKJ"
 
@@ -180,8 +182,8 @@ _STATELESS = b"mHABCDGdKJ"
 def controls(raw: bytes) -> set[bytes]:
     """What a program told its terminal to do beside moving, colouring and clearing.
 
-    Modes are kept with their numbers, strings (titles, palettes, clipboards) with their kind, and
-    single controls as they are.
+    Modes are kept with their numbers, strings (titles, palettes, clipboards) and single controls
+    as they are.
     """
     found = set()
     for prefix, numbers, middle, final in _CSI.findall(raw):
@@ -189,7 +191,7 @@ def controls(raw: bytes) -> set[bytes]:
             found.add(prefix + numbers + middle + final)
         elif final == b"J":
             found.add(b"clear " + numbers)
-    found |= {b"string " + kind + number for kind, number in _STRING.findall(raw)}
+    found |= {b"string " + kind + said for kind, said in _STRING.findall(raw)}
     found |= {b"escape " + one for one in _OTHER.findall(raw)}
     found |= {bytes([one]) for one in raw if one < 0x20 and one not in b"\x1b\r\n\x08"}
     found |= {one.encode() for one in raw.decode("utf-8", "replace") if "\x7f" <= one <= "\x9f"}
@@ -215,7 +217,9 @@ def walk(folder: Path) -> tuple[bytes, str, set[int]]:
             terminal.wait_for(text)
         terminal.press("?")
         terminal.wait_for("Leave; nothing is lost")
-        terminal.press("\x1b")
+        # Escape and a key right behind it would be one chord.
+        terminal.press("?")
+        terminal.wait_for("gates", without="Leave; nothing is lost")
         modes, title = set(terminal.screen.mode), terminal.screen.title
         terminal.press("q")
         terminal.wait_for_end()
@@ -237,10 +241,12 @@ def test_two_hundred_hostile_sequences_change_nothing_of_the_terminal(
     hostile, same_title, same_modes = walk(hostile_study(tmp_path / "hostile", sequences()))
     assert controls(hostile) <= controls(harmless)
     assert (same_title, same_modes) == (title, modes)
-    assert not [one for one in controls(harmless) if one.startswith(b"string")]
+    # Of all strings Textual sends only the shape of the mouse's pointer.
+    strings = {one for one in controls(harmless) if one.startswith(b"string")}
+    assert all(one.startswith(b"string ]22;") for one in strings)
     # The sequences were on the screen, each control with a sign of its own.
     shown = hostile.decode("utf-8", "replace")
-    for sign in ("␛", "␇", "⟨U+202E⟩", "⟨U+009B⟩", "[bold red]", "␀", "␡"):
+    for sign in ("␛", "␇", "⟨U+202E⟩", "⟨U+009B⟩", "red]markup[/]", "␀", "␡"):
         assert sign in shown
 
 

@@ -148,7 +148,7 @@ async def test_undo_opens_the_item_before_with_its_scores(tmp_path: Path) -> Non
         await pilot.press("u")
         await until(pilot, lambda: ready(app) and session_of(app).item == first)
         text = screen_text(app)
-        assert "item 1 is open again" in text
+        assert "the item before is open again" in text
         assert "0/3" in text
         assert text.count("●●●●●") == 4
         await pilot.press("u")
@@ -240,7 +240,7 @@ async def test_a_terminal_that_is_too_small_says_so_and_goes_on_when_enlarged(
         await until(pilot, lambda: app.study_is_up)
         await until(pilot, lambda: "needs more room" in screen_text(app))
         text = screen_text(app)
-        assert "40×16" in text
+        assert "40×18" in text
         assert "40×10" in text
         assert "emojudge rate --plain" in text
         if screen == "rate":

@@ -248,12 +248,17 @@ def _finish_item(terminal: TimedTerminal, done: int) -> None:
     """Score what is left and submit, as soon as everything is shown."""
     terminal.forget()
     terminal.press("3" * (_PANES * _CRITERIA - _KEYS_WHILE_STREAMING))
-    for _ in range(int(_PATIENCE)):
+    _submit(terminal, done, 0.3)
+
+
+def _submit(terminal: TimedTerminal, done: int, rest: float) -> None:
+    """Press enter until the item counts; ``rest`` is the time between two tries, in seconds."""
+    for _ in range(int(_PATIENCE / rest)):
         terminal.press("\r")
-        terminal.read_for(0.3)
+        terminal.read_for(rest)
         if terminal.has_seen(_done(done)):
             return
-    raise EngineError("The item was never submitted.")
+    raise EngineError("An item was never submitted.")
 
 
 def _saving(folder: Path) -> list[Figure]:
@@ -329,27 +334,23 @@ def _resident_while_rating(folder: Path, environment: Mapping[str, str]) -> dict
         for number in range(1, _MEMORY_ITEMS + 1):
             terminal.forget()
             terminal.press("43512345")
-            _submit(terminal, _done(number))
+            _submit(terminal, number, 0.05)
             if number in _MARKS:
                 resident[number] = terminal.sample().resident
     return resident
-
-
-def _submit(terminal: TimedTerminal, done: str) -> None:
-    for _ in range(int(_PATIENCE / 0.05)):
-        terminal.press("\r")
-        terminal.read_for(0.05)
-        if terminal.has_seen(done):
-            return
-    raise EngineError("An item was never submitted.")
 
 
 def _real_run(folder: Path, models: Path, repetitions: int) -> list[Figure]:
     """The ai-judge phase on real models: on the Candidates screen, and headless, by turns."""
     ratios, shares, walls = [], [], []
     for number in range(repetitions):
-        headless = _headless_seconds(folder / f"headless-{number}", models)
-        shown, share = _shown_seconds(folder / f"shown-{number}", models)
+        # By turns, and who goes first by turns too: the machine's speed wanders.
+        if number % 2:
+            shown, share = _shown_seconds(folder / f"shown-{number}", models)
+            headless = _headless_seconds(folder / f"headless-{number}", models)
+        else:
+            headless = _headless_seconds(folder / f"headless-{number}", models)
+            shown, share = _shown_seconds(folder / f"shown-{number}", models)
         ratios.append(shown / headless)
         shares.append(share)
         walls.append(f"{shown:.1f}/{headless:.1f} s")
@@ -394,6 +395,8 @@ def _shown_seconds(folder: Path, models: Path) -> tuple[float, float]:
     with TimedTerminal(command, folder, environment) as terminal:
         terminal.wait_for("responses", _PATIENCE)
         before = terminal.sample()
-        ended = terminal.wait_for("ai-judge is complete", _RUN_PATIENCE)
+        terminal.wait_for("ai-judge is complete", _RUN_PATIENCE)
         after = terminal.sample()
-    return ended - terminal.began, (after.cpu - before.cpu) / (after.at - before.at)
+        terminal.press("q")
+        seconds = terminal.wait_for_end(_PATIENCE)
+    return seconds, (after.cpu - before.cpu) / (after.at - before.at)

@@ -69,6 +69,7 @@ class Conductor:
     def run_all(self) -> None:
         """Work through all prompts; what could not be judged before is tried again."""
         self._all = True
+        self._study.state.run_phase(True)
         self._judged_in_vain.clear()
         self._judging.try_again()
         for prompt in self._study.discovery.prompts:
@@ -86,6 +87,7 @@ class Conductor:
         if not (self._all or (at_once and self._paused)):
             return
         self._all = False
+        self._study.state.run_phase(False)
         self._responses.drop(BACKGROUND, under_way=at_once)
         if self._measuring is not None:
             self._measuring.cancel()
@@ -195,6 +197,7 @@ class Conductor:
         elif self._working and not self._ready:
             done = "ai-judge is complete" if self._all else "ready"
             self._all = self._working = self._paused = False
+            self._study.state.run_phase(False)
             self._study.state.say(done, running=False)
 
     async def _report(self) -> None:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 
 from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.domain import Item
 from emojudge.engine.modules import EngineModules
 from emojudge.engine.tasks import LIVE
-from emojudge.errors import DeployError, EngineError
+from emojudge.errors import DeployError, EmojudgeError, EngineError
 from emojudge.pipeline.deploying import replacer_for
 from emojudge.pipeline.engine_plan import plan_engine
 from emojudge.pipeline.estimate import estimate_generation
 from emojudge.pipeline.insights import Insights
-from emojudge.pipeline.rating import RaterSession
+from emojudge.pipeline.rating import LETTERS, RaterSession
 from emojudge.pipeline.responses import LiveText
 from emojudge.pipeline.reveal import PaneText
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import Workspace
 from emojudge.ranking.next_item import pane_count
 from emojudge.store.tables import RESPONSES
-from emojudge.text import visible, without_thinking
+from emojudge.text import visible
 
 _LOG = logging.getLogger(__name__)
 _PREFETCH_ITEMS = 2
+_LEAD_AGAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Desk:
         self.session: RaterSession | None = None
         self.replacer: CoreModelReplacer = replacer_for(study.loaded, who=rater)
         self.changing_core = False
+        self._lead_again = 0.0
         self.estimate = ""
         """What the running ai-judge phase was expected to take when it began."""
         self.store_name = study.loaded.shown(self.replacer.layout.root)
@@ -86,9 +89,21 @@ class Desk:
         self.study.follow()
         if self.study.leader is None and self.study.state.status.data_version != version:
             self._show_stored_progress()
-        if self.study.leader is None and self.study.try_to_lead():
-            _LOG.info("the lead of this study is free: taking it")
+        if self.study.leader is None and time.monotonic() >= self._lead_again:
+            await self._take_the_lead()
+
+    async def _take_the_lead(self) -> None:
+        """Lead if nobody does; what stands in the way is said, and rating goes on without."""
+        if not self.study.try_to_lead():
+            return
+        _LOG.info("the lead of this study is free: taking it")
+        try:
             await self.begin()
+        except EmojudgeError as problem:
+            _LOG.error("%s", problem)
+            self.study.close()
+            self._lead_again = time.monotonic() + _LEAD_AGAIN_SECONDS
+            self.study.state.report_problem(str(problem))
 
     def _show_stored_progress(self) -> None:
         if self.study.discovered:
@@ -151,10 +166,9 @@ class Desk:
             live = self.workspace.responses.live(response_id)
         else:
             live = LiveText("", finished=False)
-        text = live.text
-        if self.study.config.generation.hide_thinking:
-            text = without_thinking(text)
-        return PaneState(PaneText(visible(text), live.finished), live.problem)
+        assert self.session is not None
+        text = visible(self.session.as_shown(live.text))
+        return PaneState(PaneText(text, live.finished), live.problem)
 
     def drop_item(self, problem: str) -> None:
         """Give up an item that cannot be completed; why is told where nobody rates."""
@@ -170,7 +184,7 @@ class Desk:
         known = self.study.view().ai_scores
         scores = [
             (known.get(response), letter)
-            for response, letter in zip(item.responses, "ABCD", strict=False)
+            for response, letter in zip(item.responses, LETTERS, strict=False)
         ]
         judged = sorted(
             ((score, letter) for score, letter in scores if score is not None), reverse=True

@@ -25,7 +25,10 @@ def _with_pane(draft: Draft, pane: int, **changes: object) -> Draft:
 
 
 def scored(draft: Draft, value: int) -> Draft:
-    """The focused criterion gets ``value`` (1 to 5), and the focus moves on to the next."""
+    """The focused criterion gets ``value`` (1 to 5), and the focus moves on to the next.
+
+    Totals may be others then, so what was said of the order of equal ones is taken back.
+    """
     pane, criterion = draft.pane, draft.criterion
     scores = {**draft.panes[pane].scores, CRITERIA[criterion]: value}
     changed = _with_pane(draft, pane, scores=scores)
@@ -33,7 +36,7 @@ def scored(draft: Draft, value: int) -> Draft:
         criterion += 1
     elif pane + 1 < len(draft.panes):
         pane, criterion = pane + 1, 0
-    return changed.model_copy(update={"pane": pane, "criterion": criterion})
+    return changed.model_copy(update={"pane": pane, "criterion": criterion, "ahead": ()})
 
 
 def focused(draft: Draft, pane: int, criterion: int) -> Draft:

@@ -14,6 +14,7 @@ from emojudge import clock
 from emojudge.domain import Item, RatedItem, Rating
 from emojudge.errors import StoreError, TableFileError, UsageError
 from emojudge.pipeline.rating_rows import (
+    BETWEEN_NAMES,
     COLUMNS,
     CRITERIA,
     RatingReader,
@@ -46,7 +47,9 @@ def chosen_format(text: str) -> Format:
 def rating_rows(study: StoredStudy) -> Iterator[dict[str, Cell]]:
     """All ratings and skipped items by rater and number, as rows of ``COLUMNS``."""
     names = {one.sha256: one.name for one in study.discovery.candidates} if study.discovered else {}
-    stored = study.store.all(RATED)
+    # A skipped pair is no rating: without it the votes are whole.
+    pairs = {item.id for item in study.store.all(ITEMS) if item.pairwise}
+    stored = [one for one in study.store.all(RATED) if one.id not in pairs]
     for item in sorted(stored, key=lambda one: (one.rater, one.number, one.id)):
         yield from rows_of(item, names)
 
@@ -66,6 +69,8 @@ _VOTE_COLUMNS = (
     "right_comment",
     "left_flag",
     "right_flag",
+    "left_names",
+    "right_names",
     "seconds",
     "idle_seconds",
     "submitted",
@@ -92,6 +97,8 @@ def vote_rows(study: StoredStudy) -> Iterator[dict[str, Cell]]:
             "right_comment": vote.comments[1] or None,
             "left_flag": vote.flags[0] or None,
             "right_flag": vote.flags[1] or None,
+            "left_names": BETWEEN_NAMES.join(vote.names[0]) or None,
+            "right_names": BETWEEN_NAMES.join(vote.names[1]) or None,
             "seconds": vote.seconds,
             "idle_seconds": vote.idle_seconds or None,
             "submitted": vote.submitted,
@@ -253,6 +260,7 @@ class _Plan:
             seconds=_first_of(fields.seconds, before.seconds if before else 0.0),
             idle_seconds=_first_of(fields.idle_seconds, before.idle_seconds if before else 0.0),
             comment=fields.item_comment,
+            flags=before.flags if before else {},
             submitted=_first_of(fields.submitted, before.submitted if before else clock.stamp()),
             repeat_of=fields.repeat_of,
             adaptive=fields.adaptive,

@@ -47,6 +47,9 @@ def with_kept(
     A changed file is left out instead: ratings of one model must not go on as another's.
     """
     candidates = list(found.candidates)
+    # A file that was only renamed is there, and speaks for itself.
+    there = {one.sha256 for one in candidates} | {one.name for one in candidates}
+    missing = [one for one in missing if not there & {one.sha256, one.name}]
     unusable = [one for one in found.unusable if one.name not in {gone.name for gone in missing}]
     known = {one.name: one for one in kept.spoke}
     for place, now in enumerate(candidates):

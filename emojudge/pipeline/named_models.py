@@ -9,13 +9,14 @@ from collections.abc import Iterable
 _PLAIN = (
     "ChatGPT", "OpenAI", "GPT-?[2345][a-z0-9.]*", "Anthropic", "DeepMind", "DeepSeek",
     "Mistral AI", "Mixtral", "Qwen[0-9.]*", "Tongyi", "Alibaba Cloud", "SmolLM[0-9]*",
-    "Hugging ?Face", "Gemma[0-9]*", "Llama[ -]?[0-9][0-9.]*", "TinyLlama", "Meta AI", "Vicuna",
+    "Hugging ?Face", "Gemma ?[0-9][0-9.]*", "Llama[ -]?[0-9][0-9.]*", "TinyLlama", "Meta AI",
     "StableLM", "EleutherAI", "Pythia-[0-9]+[MB]?", "xAI", "InternLM", "ChatGLM[0-9]*",
     "Baichuan[0-9]*", "Yi-[0-9]+B", "Phi-[0-9.]+", "Nemotron", "Zephyr-7B", "Moonshot AI",
 )  # fmt: skip
 # Also words, animals or first names: only where the text speaks of what it is or who made it.
 _AMBIGUOUS = (
-    "Claude", "Gemini", "Bard", "Llama", "LLaMA", "Mistral", "Falcon", "Grok", "Copilot", "Phi",
+    "Claude", "Gemini", "Gemma", "Vicuna", "Bard", "Llama", "LLaMA", "Mistral", "Falcon", "Grok",
+    "Copilot", "Phi",
     "Bing", "Siri", "Alexa", "Google", "Microsoft", "Meta", "Apple", "Alibaba", "Nvidia",
     "NVIDIA", "Amazon", "Baidu", "Cohere", "IBM",
 )  # fmt: skip

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emojudge.domain import Criterion, Message, human_score
+from emojudge.pipeline.rating import LETTERS
 from emojudge.text import visible, without_thinking
 from emojudge.view import StudyView
-
-_LETTERS = "ABCD"
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,6 @@ def open_item(view: StudyView, item_id: str) -> OpenedItem | None:
                 scores=rating.scores,
                 comment=rating.comment,
             )
-            for letter, rating in zip(_LETTERS, item.ratings, strict=False)
+            for letter, rating in zip(LETTERS, item.ratings, strict=False)
         ),
     )

@@ -5,6 +5,7 @@ Everything a person does is on disk when the call returns, so a session can end 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -21,17 +22,19 @@ from emojudge.domain import (
     RatedItem,
     Rating,
 )
-from emojudge.errors import EmojudgeError
+from emojudge.errors import EmojudgeError, StoreError
 from emojudge.pipeline import drafts
 from emojudge.pipeline.attention import Attention, Spent
 from emojudge.pipeline.drawing import ItemDrawer
 from emojudge.pipeline.named_models import named_models, telling_words
 from emojudge.pipeline.study import Study
 from emojudge.ranking.next_item import repeats_due
+from emojudge.store.log import Record
 from emojudge.store.study import Writer
 from emojudge.store.tables import DRAFTS, ITEMS, PAIR_VOTES, RATED, RESPONSES
 from emojudge.text import without_thinking
 
+_LOG = logging.getLogger(__name__)
 LETTERS = "ABCD"
 _KEPT_STEPS = 20
 
@@ -91,10 +94,9 @@ class RaterSession:
     @property
     def done(self) -> int:
         """Items submitted or skipped in the present mode."""
-        if not self.pairwise:
-            pairs = {item.id for item in self.items() if item.pairwise}
-            return sum(one.id not in pairs for one in self.rated())
-        return len(self.votes())
+        pairs = {item.id for item in self.items() if item.pairwise}
+        settled = sum((one.id in pairs) == self.pairwise for one in self.rated())
+        return settled + (len(self.votes()) if self.pairwise else 0)
 
     @property
     def total(self) -> int:
@@ -136,12 +138,18 @@ class RaterSession:
         if response is None:
             return ()
         own = telling_words(one.name for one in self.study.discovery.candidates)
-        return named_models(without_thinking(response.text), own)
+        return named_models(self.as_shown(response.text), own)
+
+    def as_shown(self, text: str) -> str:
+        """What a rater reads of a response."""
+        hidden = self.study.config.generation.hide_thinking
+        return without_thinking(text) if hidden else text
 
     # Going on
 
     def _resume(self) -> None:
         """Take up the first item of this mode that was shown and is not settled."""
+        self._keep_time()
         self.item = self.draft = None
         settled = {one.id for one in self.rated()} | {one.id for one in self.votes()}
         known = {prompt.id for prompt in self.study.discovery.prompts}
@@ -152,6 +160,19 @@ class RaterSession:
             if self._drawer.obtainable(item):
                 return
             self.drop("the study's settings changed after it was shown")
+
+    def _may_stay(self, item: Item) -> bool:
+        """Whether the item in hand is still of this study: prompts and candidates may change."""
+        known = {prompt.id for prompt in self.study.discovery.prompts}
+        return item.prompt_id in known and self._drawer.obtainable(item)
+
+    def _keep_time(self) -> None:
+        """Store the time since the last key, where it was long enough to be reading."""
+        if self.draft is None:
+            return
+        spent = self.attention.touch()
+        if spent.active - self.draft.seconds >= 1:
+            self._change(self.draft, undoable=False)
 
     def _take(self, item: Item) -> None:
         self._open(item, self.study.store.get(DRAFTS, item.id) or drafts.empty_draft(item))
@@ -165,7 +186,7 @@ class RaterSession:
 
         None when nothing is left, or (for those who do not lead) nothing is generated yet.
         """
-        if self.item is None:
+        if self.item is None or not self._may_stay(self.item):
             self._resume()
         if self.item is None:
             item = self._drawer.draw(self.rated(), pairwise=self.pairwise)
@@ -250,24 +271,25 @@ class RaterSession:
     def _reopen_last(self) -> str:
         if not self._settled:
             raise CannotUndo("nothing more to take back in this session")
-        if self.study.config.human_judging.show_ai_scores == "after_item":
+        last, store = self._settled[-1], self.study.store
+        item = store.get(ITEMS, last)
+        vote, rated = store.get(PAIR_VOTES, last), store.get(RATED, last)
+        said = vote or rated
+        if item is None or said is None or not self._may_stay(item):
+            raise CannotUndo("the item before is not in the study any more")
+        shown = self.study.config.human_judging.show_ai_scores == "after_item"
+        if shown and rated is not None and rated.skipped is None:
             raise CannotUndo("the item before stays: what the AI said of it was shown")
-        last = self._settled[-1]
-        item = self.study.store.get(ITEMS, last)
-        assert item is not None
-        draft = self.study.store.get(DRAFTS, last)
-        vote, rated = self.study.store.get(PAIR_VOTES, last), self.study.store.get(RATED, last)
-        if vote is not None:
-            self._writer.remove(PAIR_VOTES, [last])
-        else:
-            self._writer.remove(RATED, [last])
+        self._keep_time()
+        draft = store.get(DRAFTS, last) or drafts.draft_of(item, said)
+        gone = PAIR_VOTES.gone(last) if vote is not None else RATED.gone(last)
+        # What was submitted is never gone before the draft that it came from is there.
+        self._writer.write([DRAFTS.record(draft), gone])
         self._settled.pop()
         self.pairwise = item.pairwise
-        said = vote or rated
-        assert said is not None
-        self._open(item, draft or drafts.draft_of(item, said))
+        self._open(item, draft)
         self.study.changed()
-        return f"item {item.number} is open again"
+        return "the item before is open again"
 
     def submit(self) -> RatedItem:
         """Store the rating and let go of the item. Raises NotComplete."""
@@ -316,8 +338,7 @@ class RaterSession:
             idle_seconds=spent.idle,
             submitted=clock.stamp(),
         )
-        self._writer.put(PAIR_VOTES, [vote])
-        self._let_go(item.id)
+        self._let_go(PAIR_VOTES.record(vote))
         return vote
 
     def _complete(self) -> tuple[Item, Draft]:
@@ -354,24 +375,34 @@ class RaterSession:
             seconds=spent.active,
             idle_seconds=spent.idle,
             comment=self.draft.comment,
+            flags={
+                candidate: pane.flag
+                for candidate, pane in zip(self.item.panes, self.draft.panes, strict=True)
+                if pane.flag and skipped is not None
+            },
             submitted=clock.stamp(),
             repeat_of=self.item.repeat_of,
             adaptive=self.item.adaptive,
         )
-        self._writer.put(RATED, [rated])
-        self._let_go(rated.id)
+        self._let_go(RATED.record(rated))
         return rated
 
-    def _let_go(self, item_id: str) -> None:
-        self._settled.append(item_id)
-        self.item = self.draft = None
+    def _let_go(self, submitted: Record) -> None:
+        """Store what was submitted, and let go of the item."""
         # Of older items undo takes back score by score what was submitted.
-        for old in self._settled[-_KEPT_STEPS - 1 : -_KEPT_STEPS]:
-            self._steps.pop(old, None)
-            if self.study.store.get(DRAFTS, old) is not None:
-                self._writer.remove(DRAFTS, [old])
+        old = self._settled[-_KEPT_STEPS:][:1] if len(self._settled) >= _KEPT_STEPS else []
+        stale = [DRAFTS.gone(one) for one in old if self.study.store.get(DRAFTS, one) is not None]
+        self._writer.write([submitted, *stale])
+        for one in old:
+            self._steps.pop(one, None)
+        self._settled.append(submitted.id)
+        self.item = self.draft = None
         self.study.changed()
 
     def close(self) -> None:
         """Give up the rater's lock; the item in hand stays for the next session."""
+        try:
+            self._keep_time()
+        except StoreError as problem:
+            _LOG.warning("the time at the open item is not kept: %s", problem)
         self._writer.close()

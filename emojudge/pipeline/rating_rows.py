@@ -46,7 +46,7 @@ COLUMNS = (
     "adaptive",
 )
 _NEEDED = ("rater", "prompt_id", "sample", *_SCORE_COLUMNS)
-_BETWEEN_NAMES = "; "
+BETWEEN_NAMES = "; "
 _LARGEST_NUMBER = 1_000_000_000
 _NUMBERED = re.compile(r"[0-9]+")
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
@@ -79,7 +79,7 @@ def rows_of(item: RatedItem, names: dict[str, str]) -> Iterator[dict[str, Cell]]
             **{one.value: rating.scores[one] for one in CRITERIA},
             "comment": rating.comment or None,
             "flag": rating.flag or None,
-            "names": _BETWEEN_NAMES.join(rating.names) or None,
+            "names": BETWEEN_NAMES.join(rating.names) or None,
             "tie_break": rating.tie_break or None,
         }
 
@@ -327,7 +327,7 @@ class RatingReader:
             raise self._wrong(
                 row, "response_id", "this response is of another candidate or prompt."
             )
-        names = (row.cells.get("names") or "").split(_BETWEEN_NAMES)
+        names = (row.cells.get("names") or "").split(BETWEEN_NAMES)
         return ReadRating(
             row,
             candidate,

@@ -41,12 +41,14 @@ class CandidateProgress:
 class Status:
     """A snapshot. ``progress`` is by candidate sha256; ``judged`` counts prompts.
 
+    ``phase_running`` says that the whole ai-judge phase is under way, not only what raters need.
     ``data_version`` counts changes of what is stored, ``insight_version`` those of what was
     computed from it.
     """
 
     activity: str = ""
     running: bool = False
+    phase_running: bool = False
     leading: bool = False
     problem: str | None = None
     progress: Mapping[str, CandidateProgress] = field(default_factory=dict)
@@ -81,6 +83,10 @@ class StudyState:
         """What is going on, in a few words."""
         now = self.status.running if running is None else running
         self._set(replace(self.status, activity=activity, running=now))
+
+    def run_phase(self, running: bool) -> None:
+        """Whether the whole ai-judge phase is under way."""
+        self._set(replace(self.status, phase_running=running))
 
     def report_problem(self, problem: str | None) -> None:
         """Something that a person should read; None when it is over."""

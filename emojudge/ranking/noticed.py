@@ -16,10 +16,12 @@ _SHOWN_REASONS = 6
 
 def _flags(view: StudyView) -> Iterator[tuple[str, str]]:
     """Candidate and reason of each flag."""
-    for item in view.counted_items:
-        for rating in item.ratings:
+    known = {one.sha256 for one in view.candidates}
+    for item in view.rated:
+        for rating in item.ratings if item.repeat_of is None else ():
             if rating.flag:
                 yield rating.candidate, rating.flag
+        yield from ((sha, reason) for sha, reason in item.flags.items() if sha in known)
     for vote in view.pair_votes:
         for candidate, flag in zip(vote.candidates, vote.flags, strict=True):
             if flag:
@@ -32,6 +34,10 @@ def _named(view: StudyView) -> Iterator[tuple[str, tuple[str, ...]]]:
         for rating in item.ratings:
             if rating.names:
                 yield rating.candidate, rating.names
+    for vote in view.pair_votes:
+        for candidate, names in zip(vote.candidates, vote.names, strict=True):
+            if names:
+                yield candidate, names
 
 
 def noticed_section(view: StudyView) -> Section | None:

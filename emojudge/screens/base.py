@@ -72,9 +72,19 @@ class StudyScreen(Screen[None]):
         """A terminal that is too small shows what it needs, and no key acts unseen."""
         self.set_class(not fits(event.size), "too-small")
 
+    @property
+    def mode(self) -> str:
+        """The screen's mode, where it has several."""
+        return ""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the terminal is large enough for it."""
+        return not self.has_class("too-small")
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether an action of this screen may run now."""
-        return not self.has_class("too-small")
+        return self.has_room
 
     def _state_changed(self, status: Status) -> None:
         if self._repaint_due or not self.is_current:

@@ -71,7 +71,7 @@ class CandidatesScreen(StudyScreen):
         if not status.leading:
             return frozenset({"candidates.start", "candidates.pause", "candidates.stop"})
         idle = {"candidates.pause", "candidates.stop"}
-        return frozenset({"candidates.start"} if status.running else idle)
+        return frozenset({"candidates.start"} if status.phase_running else idle)
 
     def _phase_rows(self) -> Content:
         study, desk = self.desk.study, self.desk

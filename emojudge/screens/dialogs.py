@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from emojudge.actions import APP, actions_of, key_label, keys_of
+from emojudge.actions import APP, MODES, actions_of, key_label, keys_of
 
 _CANCEL: list[BindingType] = [("escape", "dismiss(None)", "cancel")]
 
@@ -24,13 +24,14 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *_CANCEL,
-        ("f1", "dismiss(None)"),
-        ("q", "dismiss(None)"),
+        ("f1,question_mark,q,enter", "dismiss(None)"),
     ]
 
-    def __init__(self, scope: str, keymap: Mapping[str, str]) -> None:
+    def __init__(self, scope: str, mode: str, keymap: Mapping[str, str]) -> None:
+        """``mode`` is the screen's mode: what works in the other one comes behind it."""
         super().__init__()
         self._scope = scope
+        self._modes = sorted(MODES.get(scope, ()), key=lambda one: one != mode)
         self._keymap = keymap
 
     def compose(self) -> ComposeResult:
@@ -38,13 +39,18 @@ class HelpScreen(ModalScreen[None]):
         with VerticalScroll(classes="dialog wide") as box:
             box.border_title = f"keys · {self._scope}"
             yield Static(self._group(self._scope), markup=False)
+            for mode in self._modes:
+                yield Static(Content.styled(f"\nin the mode of {mode}", "$quiet bold"))
+                yield Static(self._group(self._scope, mode), markup=False)
             yield Static(Content.styled("\neverywhere", "$quiet bold"), markup=False)
             yield Static(self._group(APP), markup=False)
             yield Static(Content.styled("\nesc closes this", "$quiet"), markup=False)
 
-    def _group(self, scope: str) -> Content:
+    def _group(self, scope: str, mode: str = "") -> Content:
         lines = []
         for action in actions_of(scope):
+            if action.mode != mode:
+                continue
             shown = " ".join(key_label(key) for key in keys_of(action, self._keymap))
             lines.append(Content.assemble((shown.rjust(12), "bold"), "  ", action.tooltip))
         return Content("\n").join(lines)

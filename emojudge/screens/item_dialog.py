@@ -12,9 +12,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from emojudge.domain import SPEAKERS
 from emojudge.pipeline.opened_item import OpenedItem, OpenedPane
 from emojudge.text import visible, visible_line
-from emojudge.widgets.prompt_box import SPEAKERS
 
 
 class ItemDialog(ModalScreen[None]):

@@ -21,6 +21,7 @@ from emojudge.ranking.verdict import ahead_line
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
 from emojudge.screens.dialogs import LineDialog, ReasonDialog
+from emojudge.text import visible
 from emojudge.widgets.agreement_line import AgreementLine
 from emojudge.widgets.pane_row import PaneRow
 from emojudge.widgets.prompt_box import PromptBox
@@ -61,7 +62,7 @@ class RateScreen(StudyScreen):
 
     def body(self) -> Iterable[Widget]:
         """Prompt, panes, agreement; or a sentence when there is nothing to rate."""
-        self._prompt = PromptBox()
+        self._prompt = PromptBox(shown_key("rate.prompt", self._keymap))
         self._row = PaneRow()
         self._empty = Static("", id="empty", markup=False)
         self._agreement = AgreementLine()
@@ -76,6 +77,7 @@ class RateScreen(StudyScreen):
     def on_screen_resume(self) -> None:
         """Look again for an item: what was in the way may be gone."""
         self._looked_at_version = -1
+        self._touch()
         settings = self._personal.now
         self._lockstep.speed = settings.reveal_words_per_second
         if settings.paints_per_second != self._paints:
@@ -143,7 +145,7 @@ class RateScreen(StudyScreen):
             self.desk.drop_item(problem)
             return
         texts = self._lockstep.shown([state.text for state in states], time.monotonic())
-        self._agreement.waiting = not any(texts)
+        self._agreement.waiting = not any(texts) and not self._lockstep.complete
         with self.app.batch_update():
             self._row.set_texts(texts)
         if self._lockstep.complete:
@@ -222,7 +224,7 @@ class RateScreen(StudyScreen):
         )
 
     def _say_empty(self, text: str) -> None:
-        self._empty.update(Content.styled(text, "$quiet"))
+        self._empty.update(Content.styled(visible(text), "$quiet"))
         self._empty.display = True
         self._prompt.display = self._row.display = False
         self._agreement.waiting = False
@@ -242,6 +244,7 @@ class RateScreen(StudyScreen):
                     names=self._names_in(self._item.responses[index]),
                     with_scores=not session.pairwise,
                     whole=self._lockstep.complete,
+                    silent=self._lockstep.complete and not self._row.panes[index].body.text.strip(),
                 )
                 for index, scores in enumerate(draft.panes)
             ]
@@ -277,13 +280,14 @@ class RateScreen(StudyScreen):
     # Keys
 
     @property
-    def _mode(self) -> str:
+    def mode(self) -> str:
+        """Scores, or votes on pairs."""
         session = self.desk.session
         return PAIRS if session is not None and session.pairwise else SCORES
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Actions of the other mode do nothing, so that both may share keys."""
-        if _CALL_MODES.get(action, self._mode) != self._mode:
+        if _CALL_MODES.get(action, self.mode) != self.mode:
             return False
         return super().check_action(action, parameters)
 
@@ -297,7 +301,7 @@ class RateScreen(StudyScreen):
             without = {"rate.submit"}
         if self.desk.session is None or not self.desk.session.equals:
             without.add("rate.ahead")
-        self.keys.mode = self._mode
+        self.keys.mode = self.mode
         self.keys.without = frozenset(without)
 
     def _with_item(self, work: Callable[[RaterSession], object]) -> None:
@@ -316,9 +320,13 @@ class RateScreen(StudyScreen):
         """Score the focused criterion."""
         self._with_item(lambda session: session.score(value))
 
-    def action_move(self, panes: int, criteria: int) -> None:
-        """Move the focus."""
-        self._with_item(lambda session: session.move(panes, criteria))
+    def action_pane(self, step: int) -> None:
+        """The focus to another pane."""
+        self._with_item(lambda session: session.move(panes=step))
+
+    def action_criterion(self, step: int) -> None:
+        """The focus to another criterion."""
+        self._with_item(lambda session: session.move(criteria=step))
 
     def action_put_ahead(self) -> None:
         """Of equal totals, the focused one is better."""
@@ -348,9 +356,11 @@ class RateScreen(StudyScreen):
         if self._item is None or session is None:
             return False
         if not self.all_shown:
-            key = "rate.reveal_pair" if session.pairwise else "rate.reveal"
-            shows = shown_key(key, self._keymap)
-            self._agreement.note = f"not {what}: not all text is shown yet ({shows} shows it)"
+            why = "a response is still being written"
+            if self._lockstep.written:
+                key = "rate.reveal_pair" if session.pairwise else "rate.reveal"
+                why = f"not all text is shown yet ({shown_key(key, self._keymap)} shows it)"
+            self._agreement.note = f"not {what}: {why}"
             return False
         try:
             work(session)
@@ -409,6 +419,7 @@ class RateScreen(StudyScreen):
         speed = next_choice(_SPEED, self._personal.now.reveal_words_per_second, step)
         self.guarded(lambda: self._personal.change(_SPEED.field, speed))
         self._lockstep.speed = self._personal.now.reveal_words_per_second
+        self._touch()
         self._agreement.note = f"{speed:g} words per second"
 
     def action_open_prompt(self) -> None:
@@ -417,8 +428,11 @@ class RateScreen(StudyScreen):
         self._touch()
 
     def action_scroll_text(self, pages: int) -> None:
-        """Scroll all panes together."""
-        self._row.scroll_all(pages)
+        """Scroll all panes together, or the prompt while it is open."""
+        if self._prompt.is_open:
+            self._prompt.scroll_rows(pages)
+        else:
+            self._row.scroll_all(pages)
         self._touch()
 
     def action_scroll_own(self, lines: int) -> None:
@@ -427,6 +441,8 @@ class RateScreen(StudyScreen):
         self._touch()
 
     def _touch(self) -> None:
+        """A key that changes nothing of the item is a sign of life, and ends what was said."""
+        self._agreement.note = ""
         if self.desk.session is not None:
             self.desk.session.attention.touch()
 
@@ -457,7 +473,7 @@ class RateScreen(StudyScreen):
             f"flag {LETTERS[pane]}",
             _FLAG_REASONS,
             session.draft.panes[pane].flag,
-            hint="a flagged response is rated all the same; nothing takes the flag away",
+            hint="a flagged response is rated all the same; left empty, the flag is taken away",
         )
         self._ask(dialog, lambda reason: self._with_item(lambda own: own.flag(reason)))
 

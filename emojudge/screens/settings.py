@@ -7,13 +7,13 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from emojudge.errors import ConfigError
-from emojudge.preferences import PREFERENCES, PersonalSettings, Preference, next_choice
+from emojudge.preferences import PREFERENCES, Choice, PersonalSettings, next_choice
 from emojudge.text import visible_line
 
 _LABEL_WIDTH = max(len(one.label) for one in PREFERENCES)
@@ -34,7 +34,7 @@ class SettingsScreen(ModalScreen[None]):
     ]
 
     def __init__(
-        self, personal: PersonalSettings, rater: str, changed: Callable[[Preference], None]
+        self, personal: PersonalSettings, rater: str, changed: Callable[[Choice], None]
     ) -> None:
         """``changed`` is called after each change."""
         super().__init__()
@@ -45,7 +45,7 @@ class SettingsScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """One text."""
-        with Vertical(classes="dialog wide") as box:
+        with VerticalScroll(classes="dialog wide") as box:
             box.border_title = "settings"
             self._text = Static("", markup=False)
             yield self._text

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from emojudge.errors import LockHeld, StoreError
 from emojudge.paths import share_with_team
+from emojudge.text import visible_line
 
 
 class HeldLock:
@@ -45,7 +46,7 @@ class HeldLock:
     def _holder(self) -> str:
         try:
             holder = json.loads(self._note.read_text())
-            return f"process {holder['pid']} on {holder['host']}"
+            return visible_line(f"process {holder['pid']} on {holder['host']}")
         except (OSError, ValueError, KeyError, TypeError):
             return "another process"
 

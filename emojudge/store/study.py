@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,17 +53,16 @@ class Writer:
 
     def put(self, table: TableOf[T], values: Iterable[T]) -> None:
         """Append values; they are on disk and in the tables when this returns."""
-        records = [table.record(value) for value in values]
-        if records:
-            log = self._log(table.name)
-            log.append(*records)
-            self._store.refresh(own=log.file)
+        self.write([table.record(value) for value in values])
 
     def remove(self, table: TableOf[T], ids: Iterable[str]) -> None:
         """Append tombstones."""
-        records = [Record(table.name, document_id, None) for document_id in ids]
+        self.write([table.gone(document_id) for document_id in ids])
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Append records of tables that share a log: all of them are stored, or none."""
         if records:
-            log = self._log(table.name)
+            (log,) = {self._log(record.table) for record in records}
             log.append(*records)
             self._store.refresh(own=log.file)
 

@@ -77,6 +77,10 @@ class TableOf(Generic[T]):
         document = value.model_dump(mode="json")
         return Record(self.name, document["id"], document)
 
+    def gone(self, document_id: str) -> Record:
+        """The log line that removes a document."""
+        return Record(self.name, document_id, None)
+
 
 STUDY = TableOf("study", StudyRecord)
 DISCOVERY = TableOf("discovery", Discovery)

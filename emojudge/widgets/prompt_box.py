@@ -9,10 +9,8 @@ from textual.events import Resize
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from emojudge.domain import Prompt
+from emojudge.domain import SPEAKERS, Prompt
 from emojudge.text import counted, visible, visible_line
-
-SPEAKERS = {"user": "person", "assistant": "companion", "system": "setting"}
 
 
 class PromptBox(VerticalScroll, can_focus=False):
@@ -22,7 +20,7 @@ class PromptBox(VerticalScroll, can_focus=False):
     PromptBox { height: auto; max-height: 30%; border: round $rule; padding: 0 1;
                 border-title-color: $quiet; border-subtitle-color: $quiet;
                 scrollbar-size-vertical: 1; }
-    PromptBox.open { max-height: 70%; }
+    PromptBox.open { max-height: 50%; }
     PromptBox Static { width: 1fr; height: auto; }
     PromptBox .said { color: $people; display: none; }
     """
@@ -30,8 +28,10 @@ class PromptBox(VerticalScroll, can_focus=False):
     comment: reactive[str] = reactive("")
     """What the rater says of the whole item."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str) -> None:
+        """``key`` is what gives it more room, as it is printed."""
         super().__init__()
+        self._key = key
         self._text = Static("", markup=False)
         self._said = Static("", classes="said", markup=False)
 
@@ -50,14 +50,36 @@ class PromptBox(VerticalScroll, can_focus=False):
         self.toggle_class("open")
         self.call_after_refresh(self._settle)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has more room, and the keys that scroll."""
+        return self.has_class("open")
+
+    def scroll_rows(self, pages: int) -> None:
+        """Scroll by what is in sight, less a line to go on from."""
+        rows = max(1, self.scrollable_content_region.height - 1)
+        self.scroll_relative(y=pages * rows, animate=False)
+        self.call_after_refresh(self._say_hidden)
+
     def on_resize(self, event: Resize) -> None:
         """Another width, another number of lines."""
         self.call_after_refresh(self._settle)
 
     def _settle(self) -> None:
         self.scroll_end(animate=False)
-        hidden = self.max_scroll_y
-        self.border_subtitle = f"↑ {counted(hidden, 'line')} above, o shows more" if hidden else ""
+        self.call_after_refresh(self._say_hidden)
+
+    def _say_hidden(self) -> None:
+        """How much is out of sight, and which keys bring it there."""
+        above, below = round(self.scroll_y), round(self.max_scroll_y - self.scroll_y)
+        parts = [f"↑ {counted(above, 'line')}"] if above else []
+        parts += [f"↓ {counted(below, 'line')}"] if below else []
+        if parts and not self.is_open:
+            parts.append(f"{self._key} shows more")
+        elif self.is_open:
+            parts.append("PgUp PgDn scroll" if parts else "")
+            parts.append(f"{self._key} shows less")
+        self.border_subtitle = " · ".join(part for part in parts if part)
 
     def show(self, prompt: Prompt) -> None:
         """Show a prompt; a single turn needs no speaker."""

@@ -22,7 +22,7 @@ class PaneLook:
 
     ``order`` says how it stands to panes with an equal total (``= C``), ``names`` are models and
     vendors that its text names, ``with_scores`` is False in the mode of quick votes, ``whole``
-    while text may still come.
+    is False while text may still come, ``silent`` says that there is none.
     """
 
     scores: PaneScores
@@ -31,6 +31,7 @@ class PaneLook:
     names: tuple[str, ...] = ()
     with_scores: bool = True
     whole: bool = True
+    silent: bool = False
 
 
 class ResponsePane(Vertical):
@@ -40,7 +41,8 @@ class ResponsePane(Vertical):
     ResponsePane { width: 1fr; border: round $rule; border-title-color: $quiet; padding: 0 1; }
     ResponsePane.focused { border: round $focused-rule; border-title-color: $foreground;
                            border-title-style: bold; }
-    ResponsePane .said { height: auto; max-height: 2; color: $people; display: none; }
+    ResponsePane .said { height: 1; text-wrap: nowrap; text-overflow: ellipsis; color: $people;
+                         display: none; }
     """
 
     def __init__(self, letter: str) -> None:
@@ -53,6 +55,7 @@ class ResponsePane(Vertical):
         self._rule = PaneRule()
         self._names: tuple[str, ...] = ()
         self._whole = True
+        self._silent = False
         self._shown_said = ""
 
     def compose(self) -> ComposeResult:
@@ -79,6 +82,7 @@ class ResponsePane(Vertical):
         self._say("  ".join(parts))
         self._names = look.names
         self._whole = look.whole
+        self._silent = look.silent
         self._say_below()
 
     def _say(self, text: str) -> None:
@@ -90,7 +94,7 @@ class ResponsePane(Vertical):
 
     @on(ResponseText.BelowChanged)
     def _say_below(self) -> None:
-        parts = []
+        parts = ["an empty response"] if self._silent else []
         if self.body.below:
             # Nobody reads a number that counts while text comes, and it would be sent each time.
             parts.append(f"↓ {counted(self.body.below, 'line')}" if self._whole else "↓ more")

@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
-SMALLEST = Size(40, 16)
+SMALLEST = Size(40, 18)
 
 
 def fits(size: Size) -> bool:
