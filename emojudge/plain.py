@@ -22,7 +22,7 @@ from emojudge.ranking.verdict import ahead_line
 from emojudge.text import visible, visible_line
 
 _POLL_SECONDS = 0.1
-_AGREEMENT_SECONDS = 2.0
+_AGREEMENT_SECONDS = 10.0
 _HELP = """\
 4 3 5 4       scores for what comes next, here four; the line after says what is next
 b 4354        the scores of B
@@ -306,10 +306,6 @@ class PlainRating:
         session.vote(preferred)
         self._say("stored")
 
-    def _items_agreed_on(self) -> int:
-        latest = self._desk.insights.latest
-        return latest.agreement.items if latest is not None else 0
-
     def _tell_progress(self, session: RaterSession) -> None:
         self._say(f"{session.done} of {session.total} are done")
         latest = self._desk.insights.latest
@@ -319,11 +315,10 @@ class PlainRating:
 
     async def _tell_agreement(self, session: RaterSession) -> None:
         """The line that the screen keeps at its bottom, once it is worked out."""
-        before = self._items_agreed_on()
         for _ in range(int(_AGREEMENT_SECONDS / _POLL_SECONDS)):
-            await asyncio.sleep(_POLL_SECONDS)
-            if self._items_agreed_on() != before:
+            if self._desk.insights.agreement_is_current:
                 break
+            await asyncio.sleep(_POLL_SECONDS)
         latest = self._desk.insights.latest
         if latest is not None and latest.agreement.share is not None:
             again = sum(one.repeat_of is not None for one in session.rated())

@@ -71,6 +71,12 @@ class Insights:
             return False
         return not self._sections_wanted or latest.sections_version == version
 
+    @property
+    def agreement_is_current(self) -> bool:
+        """Whether the agreement was computed from the present data, or cannot be."""
+        version = self._study.state.status.data_version
+        return version in (self._agreement_version, self._failed_version)
+
     def start(self) -> None:
         """Follow the study's data from now on; needs a running event loop."""
         if self._unsubscribe is None:
