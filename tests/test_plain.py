@@ -27,6 +27,9 @@ def rate_plainly(folder: Path, text: bytes, rater: str = "zoe") -> subprocess.Co
 
 async def test_an_item_line_by_line_is_the_same_data(tmp_path: Path) -> None:
     study = await judged_study(tmp_path)
+    # Who leads would ask its own encoder, and find that the study was judged with another.
+    leader = Study(study.loaded)
+    leader.lead()
     lines = b"4 3 5 4\nc 3333\nb 3333\n+ c\nc b too sweet\ni hard\nf a harmful\n\nq\n"
     done = rate_plainly(tmp_path, lines)
     assert done.returncode == 0, done.stderr
@@ -56,6 +59,7 @@ async def test_an_item_line_by_line_is_the_same_data(tmp_path: Path) -> None:
     assert [one.comment for one in rated.ratings] == ["", "too sweet", ""]
     assert [one.flag for one in rated.ratings] == ["harmful", "", ""]
     assert rated.comment == "hard"
+    leader.close()
 
 
 async def test_votes_skips_and_undo_in_lines(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.study import Study
 from emojudge.screens.rate import RateScreen
 from emojudge.settings import Settings
-from tests.studies import SCRIPTED, judged_study, well_rated_study
+from tests.studies import SCRIPTED, judged_study, well_rated_study, write_study
 from tests.test_rating import rate
 
 pytestmark = pytest.mark.usefixtures("noon")
@@ -43,8 +43,8 @@ def app_on(study: Study, screen: str) -> EmojudgeApp:
     return app
 
 
-async def settled(pilot: Pilot[None]) -> None:
-    """Everything that is going to show is shown."""
+async def settled(pilot: Pilot[None], *, skip: bool = True) -> None:
+    """Everything that is going to show is shown; without ``skip`` the text is left as it comes."""
     app = pilot.app
     assert isinstance(app, EmojudgeApp)
     for _ in range(500):
@@ -54,14 +54,14 @@ async def settled(pilot: Pilot[None]) -> None:
             break
     else:
         raise AssertionError("the study never came to rest")
-    for _ in range(500):
+    for _ in range(500 if skip else 0):
         screen = app.screen
         if not isinstance(screen, RateScreen) or screen.all_shown:
             break
         await pilot.press("space")
         await pilot.pause(0.05)
     else:
-        raise AssertionError("the text was never all shown")
+        assert not skip, "the text was never all shown"
     await pilot.pause(0.3)
 
 
@@ -70,9 +70,10 @@ def shot(
     app: EmojudgeApp,
     size: tuple[int, int],
     *keys: str,
+    skip: bool = True,
 ) -> None:
     async def before(pilot: Pilot[None]) -> None:
-        await settled(pilot)
+        await settled(pilot, skip=skip)
         await pilot.press(*keys)
         for box in pilot.app.screen.query(Input):
             box.cursor_blink = False
@@ -135,6 +136,94 @@ def test_promote_dialog(snap_compare: Compare, tmp_path: Path) -> None:
 
 def test_help(snap_compare: Compare, tmp_path: Path) -> None:
     shot(snap_compare, app_on(rated_study(tmp_path), "rate"), (80, 24), "f1")
+
+
+@SIZES
+def test_rate_while_text_comes(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """Words, held back: the panes before the first, and the key that shows them."""
+    app = app_on(rated_study(tmp_path), "rate")
+    app.personal.now = SETTINGS.model_copy(update={"reveal_words_per_second": 0.001})
+    shot(snap_compare, app, size, skip=False)
+
+
+@SIZES
+def test_rate_with_a_note_flag_and_equal_totals(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    keys = [*"33333333444", "enter", "f", "2", "enter", "c", *"warm", "enter", "b"]
+    shot(snap_compare, app_on(rated_study(tmp_path), "rate"), size, *keys)
+
+
+@SIZES
+def test_rate_pairs(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
+    shot(snap_compare, app_on(rated_study(tmp_path), "rate"), size, "v")
+
+
+@SIZES
+def test_rate_when_nothing_can_be_rated(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """Somebody else rates under this name."""
+    study = rated_study(tmp_path)
+    lock = RaterSession(Study(study.loaded), "ana")
+    (tmp_path / "ratings" / "ana.lock.holder").write_text('{"pid": 4711, "host": "gpu-box"}')
+    try:
+        shot(snap_compare, app_on(study, "rate"), size, skip=False)
+    finally:
+        lock.close()
+
+
+@SIZES
+def test_candidates_before_anything_is_generated(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    shot(snap_compare, app_on(Study(write_study(tmp_path)), "candidates"), size)
+
+
+@SIZES
+def test_candidates_with_problems(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    study = rated_study(tmp_path)
+    study.discovery.candidates[2].path.unlink()
+    (tmp_path / "models" / "tiny-Q2").mkdir()
+    (tmp_path / "models" / "tiny-Q2" / "model.gguf").write_bytes(b"not a model")
+    shot(snap_compare, app_on(Study(study.loaded), "candidates"), size)
+
+
+@SIZES
+def test_results_before_anything_is_rated(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    shot(snap_compare, app_on(rated_study(tmp_path, items=0), "results"), size)
+
+
+@SIZES
+def test_deploy_before_the_first_core(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    shot(snap_compare, app_on(rated_study(tmp_path), "deploy"), size)
+
+
+def test_settings(snap_compare: Compare, tmp_path: Path) -> None:
+    app = app_on(rated_study(tmp_path), "rate")
+    app.personal.file = Path("/home/ana/.config/emojudge/settings.toml")
+    shot(snap_compare, app, (80, 24), "comma", "down")
+
+
+def test_too_small(snap_compare: Compare, tmp_path: Path) -> None:
+    shot(snap_compare, app_on(rated_study(tmp_path), "rate"), (40, 10), skip=False)
+
+
+@pytest.mark.parametrize("theme", ["ansi-dark", "ansi-light"])
+def test_rate_in_the_terminals_own_colours(
+    snap_compare: Compare, tmp_path: Path, theme: str
+) -> None:
+    app = app_on(rated_study(tmp_path), "rate")
+    app.theme = theme
+    shot(snap_compare, app, (80, 24), *"43")
 
 
 def test_rate_in_light(snap_compare: Compare, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class Insights:
         latest, version = self.latest, self._study.state.status.data_version
         if not self._study.discovered or self._failed_version == version:
             return True
-        if latest is None or latest.version != version or latest.standing is None:
+        if latest is None or latest.version != version or self._agreement_version != version:
             return False
         return not self._sections_wanted or latest.sections_version == version
 
@@ -119,7 +119,7 @@ class Insights:
             return
         agreement = await asyncio.to_thread(quick_insight, self._study.view(), self._rater)
         self._agreement_version = version
-        before = self.latest if self.latest is not None else Insight(version, agreement)
+        before = self.latest if self.latest is not None else Insight(-1, agreement)
         self._publish(dataclasses.replace(before, agreement=agreement))
 
     async def _rest(self) -> bool:
@@ -136,9 +136,15 @@ class Insights:
 
     async def _compute(self) -> None:
         """Verdict, and sections where they are wanted."""
-        if self._study.discovered and self.latest is not None:
+        version = self._study.state.status.data_version
+        # A rating that came while the agreement was computed has its own computed first.
+        if (
+            self._study.discovered
+            and self.latest is not None
+            and version == self._agreement_version
+        ):
             began = time.monotonic()
-            version, view = self._study.state.status.data_version, self._study.view()
+            view = self._study.view()
             standing, verdict, _ = await asyncio.to_thread(whole_insight, view, sections=False)
             kept = dataclasses.replace(
                 self.latest, version=version, standing=standing, verdict=verdict

@@ -22,7 +22,7 @@ from emojudge.domain import (
     RatedItem,
     Rating,
 )
-from emojudge.errors import EmojudgeError, StoreError
+from emojudge.errors import EmojudgeError, LockHeld, StoreError
 from emojudge.pipeline import drafts
 from emojudge.pipeline.attention import Attention, Spent
 from emojudge.pipeline.drawing import ItemDrawer
@@ -66,7 +66,12 @@ class RaterSession:
         self.rater = rater
         self.pairwise = pairwise
         self.attention = Attention(now)
-        self._writer: Writer = study.store.rater_writer(rater)
+        try:
+            self._writer: Writer = study.store.rater_writer(rater)
+        except LockHeld as held:
+            raise LockHeld(
+                f"{held} Leave that session first, or rate under another name with --rater NAME."
+            ) from held
         study.follow()
         # A draft is stored at every key, and whoever opens the log reads them all.
         self._writer.tidy(DRAFTS)
