@@ -28,8 +28,10 @@ types: $(VENV)/.test
 contracts: $(VENV)/.test
 	$(BIN)/lint-imports
 
+# Real models take all cores, and terminals are timed by what a person would wait: one at a time.
 pytest: $(VENV)/.test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto -m "not models and not terminal"
+	$(BIN)/pytest -m "models or terminal"
 
 # Look at each picture in snapshot_report.html before you accept it.
 snapshots: $(VENV)/.test
