@@ -264,14 +264,15 @@ async def test_a_live_task_does_not_wait_for_another_models_background_queue() -
 
     async with executor(capacity=1) as engine:
         background = [
-            asyncio.create_task(run(f"a{number}", task("one", "a"))) for number in range(6)
+            asyncio.create_task(run(f"a{number}", task("one", "a"))) for number in range(40)
         ]
         while not finished:  # noqa: ASYNC110 - until the first is over, whenever that is
             await asyncio.sleep(0)
         live = asyncio.create_task(run("live", task("two", "b", priority=LIVE)))
         await asyncio.gather(live, *background)
-    assert finished.index("live") <= 3
-    assert len(finished) == 7
+    # What was under way when it came is finished first, the rest of the queue is not.
+    assert finished.index("live") <= 12
+    assert len(finished) == 41
 
 
 async def test_a_queued_task_can_be_made_more_urgent() -> None:

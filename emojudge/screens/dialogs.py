@@ -38,8 +38,10 @@ class HelpScreen(ModalScreen[None]):
         """Two groups: this screen, everywhere."""
         with VerticalScroll(classes="dialog wide") as box:
             box.border_title = f"keys · {self._scope}"
+            for mode in self._modes[:1]:
+                yield Static(self._group(self._scope, mode), markup=False)
             yield Static(self._group(self._scope), markup=False)
-            for mode in self._modes:
+            for mode in self._modes[1:]:
                 yield Static(Content.styled(f"\nin the mode of {mode}", "$quiet bold"))
                 yield Static(self._group(self._scope, mode), markup=False)
             yield Static(Content.styled("\neverywhere", "$quiet bold"), markup=False)
