@@ -122,3 +122,15 @@ async def test_without_anything_stored_a_missing_folder_is_an_error(tmp_path: Pa
     with pytest.raises(NoCandidates):
         await study.discover()
     study.close()
+
+
+async def test_a_renamed_file_is_the_same_candidate(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path)
+    path = list(models(study).values())[1]
+    path.rename(path.with_name("renamed.gguf"))
+    desk = await opened(study)
+    found = desk.study.discovery.candidates
+    assert [one.gone for one in found] == ["", "", ""]
+    assert len({one.sha256 for one in found}) == 3
+    await desk.close()
+    desk.study.close()

@@ -129,6 +129,37 @@ def test_skipping_shows_what_is_there_and_no_more() -> None:
     assert not step.complete
 
 
+def test_a_response_that_is_written_again_stays_where_it_was() -> None:
+    """Its worker died: the pane must not say so."""
+    step = Lockstep(1000)
+    other = "u v w x y z"
+    step.shown([PaneText("a b c d e f", False), PaneText(other, False)], 0.0)
+    before = step.shown([PaneText("a b c d e f", False), PaneText(other, False)], 1.0)
+    assert before == ["a b c d e", "u v w x y"]
+    for now, text in ((2.0, ""), (3.0, "a"), (4.0, "a b c")):
+        assert step.shown([PaneText(text, False), PaneText(other, False)], now) == before
+    whole = [PaneText("a b c d e f g", True), PaneText(other, True)]
+    assert step.shown(whole, 9.0)[0].startswith("a b c d e f")
+
+
+def test_a_reply_of_a_few_words_takes_the_slowest_pace_of_the_items_before() -> None:
+    step = Lockstep(1000)
+    for frame in range(300):
+        there = min(60, frame)
+        text = " ".join(words(60, "a")[:there])
+        step.shown([PaneText(text, there == 60)] * 2, frame / 10)
+    step.restart()
+    long = " ".join(words(60, "b"))
+    step.shown([PaneText("", False), PaneText("", False)], 100.0)
+    step.shown([PaneText("yes", True), PaneText(long, True)], 100.1)
+    seconds = next(
+        frame / 10
+        for frame in range(1, 200)
+        if step.shown([PaneText("yes", True), PaneText(long, True)], 100.1 + frame / 10)[1] == long
+    )
+    assert seconds == pytest.approx(6, rel=0.1), "ten words a second, as before"
+
+
 # Names
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from emojudge.domain import Criterion, Draft, PaneScores, Preference, RatedItem, Rating
+from emojudge.errors import StoreError
 from emojudge.pipeline import drafts
 from emojudge.pipeline.attention import BREAK, IDLE_AFTER, Attention
+from emojudge.pipeline.exchange import rating_rows
 from emojudge.pipeline.rating import CannotUndo, NotComplete, RaterSession
 from emojudge.pipeline.study import Study
 from emojudge.ranking.people import pairwise_strengths
@@ -70,6 +72,12 @@ def test_an_order_of_totals_that_are_not_equal_any_more_says_nothing() -> None:
     draft = drafts.put_ahead(scored("3333", "3333"), 1)
     changed = draft.model_copy(update={"panes": scored("3333", "4333").panes})
     assert drafts.tie_breaks(changed, WEIGHTS) == (0, 0)
+
+
+def test_a_new_score_takes_back_what_was_said_of_other_totals() -> None:
+    draft = drafts.put_ahead(scored("3333", "3333", "4444"), 0)
+    draft = drafts.focused(draft, 2, 0)
+    assert drafts.scored(draft, 3).ahead == ()
 
 
 # Undo
@@ -148,12 +156,75 @@ async def test_undo_goes_further_back_than_what_is_kept_of_steps(tmp_path: Path)
     session.close()
 
 
+async def test_an_old_item_that_was_opened_again_survives_a_restart(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path, prompts=situations(24))
+    session = RaterSession(study, "ana")
+    item = session.next_item()
+    score(session, "4321", "3333", "2222")
+    session.submit()
+    for _ in range(22):
+        session.next_item()
+        session.skip("later")
+    for _ in range(23):
+        session.undo()
+    assert session.item == item
+    session.close()
+    again = RaterSession(Study(study.loaded), "ana")
+    assert again.next_item() == item
+    assert again.draft is not None
+    assert [one.complete for one in again.draft.panes] == [True] * 3
+    again.close()
+
+
+async def test_a_prompt_that_went_takes_its_item_along(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path)
+    session = RaterSession(study, "ana")
+    rate(session)
+    item = session.next_item()
+    assert item is not None
+    file = tmp_path / "prompts.jsonl"
+    kept = [line for line in file.read_text().splitlines() if item.prompt_id not in line]
+    file.write_text("\n".join(kept))
+    study.lead()
+    await study.discover()
+    after = session.next_item()
+    assert after is not None
+    assert after.prompt_id != item.prompt_id
+    session.close()
+    study.close()
+
+
+async def test_a_disk_that_fails_at_submit_leaves_the_item_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = await judged_study(tmp_path)
+    session = RaterSession(study, "ana")
+    item = session.next_item()
+    score(session, "4321", "3333", "2222")
+
+    def full(descriptor: int, payload: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("emojudge.store.log.os.write", full)
+    with pytest.raises(StoreError, match="No space left"):
+        session.submit()
+    monkeypatch.undo()
+    assert session.item == item
+    assert session.rated() == []
+    session.submit()
+    assert len(session.rated()) == 1
+    session.close()
+
+
 async def test_undo_stops_where_the_ai_was_shown(tmp_path: Path) -> None:
     study = await judged_study(tmp_path, human_judging={"show_ai_scores": "after_item"})
     session = RaterSession(study, "ana")
     rate(session)
     with pytest.raises(CannotUndo, match="what the AI said of it was shown"):
         session.undo()
+    session.next_item()
+    session.skip("cannot tell")
+    assert session.undo() == "the item before is open again", "of a skip nothing was shown"
     session.close()
 
 
@@ -263,6 +334,20 @@ async def test_pairs_are_items_of_their_own_and_each_mode_keeps_its_open_item(
     assert again.next_item() == scored_item
     assert again.done == 0
     again.close()
+
+
+async def test_a_skipped_pair_counts_and_is_no_rating(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path)
+    session = RaterSession(study, "ana", pairwise=True)
+    session.next_item()
+    session.flag("harmful")
+    skipped = session.skip("both broken")
+    assert (session.done, session.total) == (1, 3)
+    assert list(skipped.flags.values()) == ["harmful"]
+    assert list(rating_rows(study)) == []
+    session.switch_mode()
+    assert session.done == 0
+    session.close()
 
 
 # Time

@@ -77,9 +77,8 @@ def _human_judge(view: StudyView) -> PhaseLine:
     least = min(rated.values(), default=0)
     if not items:
         return PhaseLine(Phase.HUMAN_JUDGE, Mark.AHEAD, "nobody has rated yet")
-    people = counted(len({item.rater for item in items}), "person")
-    people = people.replace("persons", "people")
-    words = f"{counted(len(items), 'item')} by {people}"
+    raters = len({item.rater for item in items})
+    words = f"{counted(len(items), 'item')} by {raters} {'person' if raters == 1 else 'people'}"
     if least >= wanted:
         return PhaseLine(Phase.HUMAN_JUDGE, Mark.DONE, words)
     words += f"; the least rated candidate has {least} of {wanted}"

@@ -63,7 +63,8 @@ class RateScreen(StudyScreen):
     def body(self) -> Iterable[Widget]:
         """Prompt, panes, agreement; or a sentence when there is nothing to rate."""
         self._prompt = PromptBox(shown_key("rate.prompt", self._keymap))
-        self._row = PaneRow()
+        arrows = (shown_key(f"rate.{side}", self._keymap) for side in ("left", "right"))
+        self._row = PaneRow("".join(arrows))
         self._empty = Static("", id="empty", markup=False)
         self._agreement = AgreementLine()
         return [Vertical(self._prompt, self._row, self._empty), self._agreement]

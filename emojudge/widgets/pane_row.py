@@ -24,8 +24,10 @@ class PaneRow(Vertical):
     PaneRow .pages { height: 1; padding: 0 1; }
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keys: str) -> None:
+        """``keys`` are those that go from pane to pane, as they are printed."""
         super().__init__()
+        self._keys = keys
         self._row = Horizontal()
         self._pages = Static("", classes="pages", markup=False)
         self._focus = 0
@@ -96,4 +98,6 @@ class PaneRow(Vertical):
                 mark = f"{pane.letter}{'✓' if done else ' '}"
                 here = index in shown
                 marks.append((f"[{mark}]" if here else f" {mark} ", "bold" if here else "$quiet"))
-            self._pages.update(Content.assemble(*marks, ("  ←→ turns the page", "$quiet")))
+            self._pages.update(
+                Content.assemble(*marks, (f"  {self._keys} turns the page", "$quiet"))
+            )
