@@ -13,14 +13,17 @@ import threading
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TYPE_CHECKING, ClassVar
+from weakref import WeakKeyDictionary
 
 from textual.app import SystemCommand
+from textual.events import Event, Key
 from textual.screen import Screen
 
 from emojudge.actions import ACTIONS, APP, SCREENS, check_keymap, shown_key
 from emojudge.errors import EmojudgeError
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.opening import OpeningScreen
+from emojudge.screens.patient import PatientDialog
 from emojudge.settings import Settings
 from emojudge.text import visible
 from emojudge.theme import ThemedApp
@@ -70,6 +73,8 @@ class EmojudgeApp(ThemedApp[None]):
         self.study_is_up = False
         self._following = False
         self._ending = False
+        self._held_keys: list[Key] = []
+        self._given: WeakKeyDictionary[Key, Screen[object] | None] = WeakKeyDictionary()
         self.problem: EmojudgeError | None = None
         self._open_study = study if callable(study) else None
         if not callable(study):
@@ -185,6 +190,53 @@ class EmojudgeApp(ThemedApp[None]):
         """Stop all workers, whatever ended the app."""
         if self.is_open:
             await self.desk.close()
+
+    # Keys
+
+    async def on_event(self, event: Event) -> None:
+        """Keys wait while a dialog opens or ends, so that each finds whom it was meant for."""
+        if not isinstance(event, Key):
+            await super().on_event(event)
+        elif event.is_forwarded:
+            await self._come_back(event)
+        elif self._held_keys or not self._takes_keys():
+            self._held_keys.append(event)
+        else:
+            await self._give_key(event)
+
+    async def _come_back(self, event: Key) -> None:
+        """A key that nobody took is looked up among bindings, or is a new dialog's.
+
+        It was given to the screen below while the key before it was about to open the dialog.
+        """
+        given_to = self._given.pop(event, None)
+        if isinstance(self._top(), PatientDialog) and given_to is not self._top():
+            self._held_keys.append(Key(event.key, event.character))
+            self.replay_keys()
+        else:
+            await super().on_event(event)
+
+    def _top(self) -> Screen[object] | None:
+        return self.screen_stack[-1] if self.screen_stack else None
+
+    def _takes_keys(self) -> bool:
+        top = self._top()
+        return not isinstance(top, PatientDialog) or top.takes_keys
+
+    async def _give_key(self, event: Key) -> None:
+        top = self._top()
+        self._given[event] = top
+        if isinstance(top, PatientDialog) and event.key == "enter":
+            top.takes_keys = False
+        await super().on_event(event)
+
+    def replay_keys(self) -> None:
+        """Give the keys that waited to whoever has the focus now."""
+        self.call_later(self._replay_keys)
+
+    async def _replay_keys(self) -> None:
+        while self._held_keys and self._takes_keys():
+            await self._give_key(self._held_keys.pop(0))
 
     # Actions
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TextIO
@@ -17,6 +18,7 @@ from emojudge.errors import EmojudgeError
 from emojudge.pipeline import drafts
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.rating import LETTERS, RaterSession
+from emojudge.pipeline.reasons import FLAG_REASONS, SKIP_REASONS, reason_of
 from emojudge.ranking.agreement_text import agreement_parts
 from emojudge.ranking.verdict import ahead_line
 from emojudge.text import visible, visible_line
@@ -28,15 +30,18 @@ _HELP = """\
 b 4354        the scores of B
 (empty line)  submits the item, once everything is scored
 c b TEXT      a comment on B; i TEXT comments on the item as a whole
-f b REASON    flags B
+f b REASON    flags B: {flags}, or your own words
 + b           of equal totals, B is better; again takes it back
-s REASON      skips the item
+s REASON      skips the item: {skips}, or your own words
 u             takes back the last step, through this session's items
 r, r b        reads everything again, or B
 v             votes on pairs of responses, or scores again
 [  ]  =       in votes: the left one (A) is better, the right one (B), neither
-t             how far you are
-q             leaves; nothing is lost"""
+t             how far you are, and the scores so far
+q             leaves; nothing is lost""".format(
+    flags=", ".join(f"{number} {one}" for number, one in enumerate(FLAG_REASONS, 1)),
+    skips=", ".join(f"{number} {one}" for number, one in enumerate(SKIP_REASONS, 1)),
+)
 _VOTES = {"[": Preference.LEFT, "]": Preference.RIGHT, "=": Preference.TIE}
 
 Say = Callable[[str], object]
@@ -160,6 +165,8 @@ class PlainRating:
                 if names:
                     self._say(f"({LETTERS[index]} names {visible_line(', '.join(names))})")
         self._say("")
+        if session.draft is not None and any(pane.scores for pane in session.draft.panes):
+            self._say(self._given(session))
         self._say(self._where(session))
 
     def _where(self, session: RaterSession) -> str:
@@ -205,7 +212,8 @@ class PlainRating:
         elif word in _VOTES:
             self._vote(session, _VOTES[word])
         elif word == "s":
-            session.skip(rest)
+            skipped = session.skip(reason_of(rest, SKIP_REASONS))
+            self._say(f"skipped: {visible(skipped.skipped or '')}")
         elif word == "v":
             session.switch_mode()
         else:
@@ -225,26 +233,49 @@ class PlainRating:
         elif word == "i":
             session.comment_item(rest)
             self._say("comment on the item kept" if rest else "no comment on the item any more")
-        elif word == "c" and pane is not None:
-            self._focus(session, pane)
-            session.comment(after.strip())
-            self._say(f"comment on {LETTERS[pane]} kept")
-        elif word == "f" and pane is not None:
-            self._focus(session, pane)
-            session.flag(after)
-            self._say(f"{LETTERS[pane]} is {'flagged' if after.strip() else 'not flagged'}")
-        elif word == "+" and pane is not None:
-            self._focus(session, pane)
-            session.put_ahead()
-            self._say(f"order kept: {self._order(session)}")
+        elif word in ("c", "f", "+") and not (word == "c" and rest[:1].isdecimal()):
+            if pane is None:
+                raise WrongLine(f"say which response: {word} b …")
+            self._of_pane(session, word, pane, after.strip())
         else:
             self._score(session, word, rest)
+
+    def _of_pane(self, session: RaterSession, word: str, pane: int, said: str) -> None:
+        """What is said of one response; the next digits go on where they were."""
+        assert session.draft is not None
+        before = session.draft.pane, session.draft.criterion
+        letter = LETTERS[pane]
+        self._focus(session, pane)
+        try:
+            if word == "c":
+                session.comment(said)
+                self._say(f"comment on {letter} kept" if said else f"no comment on {letter}")
+            elif word == "f":
+                reason = reason_of(said, FLAG_REASONS)
+                session.flag(reason)
+                self._say(
+                    f"{letter} is flagged: {visible(reason)}" if reason else f"no flag on {letter}"
+                )
+            else:
+                session.put_ahead()
+                self._say(f"order kept: {self._order(session)}")
+        finally:
+            session.move(before[0] - session.draft.pane, before[1] - session.draft.criterion)
+
+    def _given(self, session: RaterSession) -> str:
+        """The scores so far, a mark for each that is missing."""
+        assert session.draft is not None
+        rows = []
+        for letter, own in zip(LETTERS, session.draft.panes, strict=False):
+            digits = "".join(str(own.scores.get(one, "·")) for one in drafts.CRITERIA)
+            rows.append(f"{letter} {digits}")
+        return "scores: " + ", ".join(rows)
 
     def _score(self, session: RaterSession, word: str, rest: str) -> None:
         if session.pairwise:
             raise WrongLine("this is a vote: [ for A, ] for B, = for neither; ? tells the rest")
         pane = self._pane(word)
-        digits = "".join((rest if pane is not None else f"{word}{rest}").split())
+        digits = re.sub(r"[\s,]", "", rest if pane is not None else f"{word}{rest}")
         if not digits or not set(digits) <= set("12345"):
             raise WrongLine("that means nothing here; ? tells what can be said")
         if pane is not None:
@@ -308,6 +339,8 @@ class PlainRating:
 
     def _tell_progress(self, session: RaterSession) -> None:
         self._say(f"{session.done} of {session.total} are done")
+        if self._item is not None and session.draft is not None and not session.pairwise:
+            self._say(self._given(session))
         latest = self._desk.insights.latest
         ahead = ahead_line(latest.standing) if latest is not None and latest.standing else ""
         if ahead:

@@ -30,7 +30,7 @@ async def test_an_item_line_by_line_is_the_same_data(tmp_path: Path) -> None:
     # Who leads would ask its own encoder, and find that the study was judged with another.
     leader = Study(study.loaded)
     leader.lead()
-    lines = b"4 3 5 4\nc 3333\nb 3333\n+ c\nc b too sweet\ni hard\nf a harmful\n\nq\n"
+    lines = b"4 3 5 4\nb 3333\nc 3333\n+ c\nc b too sweet\ni hard\nf a harmful\n\nq\n"
     done = rate_plainly(tmp_path, lines)
     assert done.returncode == 0, done.stderr
     for said in (
@@ -41,7 +41,7 @@ async def test_an_item_line_by_line_is_the_same_data(tmp_path: Path) -> None:
         "equal totals: B=C; + and a letter says which is better",
         "order kept: C",
         "comment on B kept",
-        "A is flagged",
+        "A is flagged: harmful",
         "stored",
         "AI vs you · 1 item · same order ",
         "item 2 of 3: ",
@@ -71,9 +71,9 @@ async def test_votes_skips_and_undo_in_lines(tmp_path: Path) -> None:
     assert "the item before is open again" in done.stdout
     assert "2 of 3 are done" in done.stdout
     store = Study(study.loaded).store
-    # Undone last, the votes and the skip came back one after the other.
-    assert [one.preferred for one in store.all(PAIR_VOTES)] == []
-    assert [one.skipped for one in store.all(RATED)] == ["cannot tell"]
+    # In scores again, undo took the skip back, and left the votes alone.
+    assert [one.preferred for one in store.all(PAIR_VOTES)] == [Preference.LEFT, Preference.RIGHT]
+    assert store.all(RATED) == []
 
 
 async def test_votes_stay_when_nobody_takes_them_back(tmp_path: Path) -> None:

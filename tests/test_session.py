@@ -246,7 +246,7 @@ async def test_what_is_noticed_beside_scores_is_stored_with_them(tmp_path: Path)
     with pytest.raises(NotComplete, match="A is not scored yet"):
         session.put_ahead()
     score(session, "3333", "3333", "4444")
-    with pytest.raises(NotComplete, match="no other response has the total of C"):
+    with pytest.raises(NotComplete, match="no other response has the weighted total of C"):
         session.put_ahead()
     session.move(-1)
     session.put_ahead()

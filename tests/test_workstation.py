@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 from textual.widgets import Input
 
 from emojudge import paths
@@ -133,7 +134,32 @@ async def test_flags_and_comments_take_a_number_or_words(tmp_path: Path) -> None
         await pilot.press("f")
         app.screen.query_one(Input).value = ""
         await pilot.press("enter", "s", "9", "enter")
-        await until(pilot, lambda: [one.skipped for one in session_of(app).rated()] == ["9"])
+        await pilot.pause()
+        assert "there is no reason 9" in screen_text(app)
+        await pilot.press("backspace", "3", "enter")
+        await until(
+            pilot,
+            lambda: [one.skipped for one in session_of(app).rated()] == ["too upsetting to rate"],
+        )
+    app.desk.study.close()
+
+
+async def test_what_is_typed_in_one_piece_with_the_key_of_a_dialog_is_kept(tmp_path: Path) -> None:
+    """As a slow line delivers it: the dialog is not there yet when the text comes."""
+    study = await judged_study(tmp_path)
+    app = make_app(Study(study.loaded), "rate")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: ready(app))
+        for key in ["c", *"keep me", "enter", "f", *"odd", "enter", "4"]:
+            name = {" ": "space"}.get(key, key)
+            character = {"enter": "\r"}.get(key, key)
+            app.post_message(Key(name, character))
+        await until(pilot, lambda: isinstance(app.screen, RateScreen))
+        draft = session_of(app).draft
+        assert draft is not None
+        await until(pilot, lambda: bool(session_of(app).draft.panes[0].scores))  # type: ignore[union-attr]
+        pane = session_of(app).draft.panes[0]  # type: ignore[union-attr]
+        assert (pane.comment, pane.flag) == ("keep me", "odd")
     app.desk.study.close()
 
 

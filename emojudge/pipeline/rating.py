@@ -79,7 +79,7 @@ class RaterSession:
         self.item: Item | None = None
         self.draft: Draft | None = None
         self._steps: dict[str, list[Draft]] = {}
-        self._settled: list[str] = []
+        self._settled_in: dict[bool, list[str]] = {False: [], True: []}
         self._resume()
 
     # What is there
@@ -149,6 +149,11 @@ class RaterSession:
         """What a rater reads of a response."""
         hidden = self.study.config.generation.hide_thinking
         return without_thinking(text) if hidden else text
+
+    @property
+    def _settled(self) -> list[str]:
+        """Items of the present mode that this session submitted or skipped."""
+        return self._settled_in[self.pairwise]
 
     # Going on
 
@@ -251,7 +256,7 @@ class RaterSession:
         if not self.draft.panes[self.draft.pane].complete:
             raise NotComplete(f"{letter} is not scored yet; only equal totals need an order")
         if not self.equals:
-            raise NotComplete(f"no other response has the total of {letter}")
+            raise NotComplete(f"no other response has the weighted total of {letter}")
         self._change(drafts.put_ahead(self.draft, self.draft.pane))
 
     def undo(self) -> str:
@@ -275,7 +280,7 @@ class RaterSession:
 
     def _reopen_last(self) -> str:
         if not self._settled:
-            raise CannotUndo("nothing more to take back in this session")
+            raise CannotUndo("nothing more to take back in this session and mode")
         last, store = self._settled[-1], self.study.store
         item = store.get(ITEMS, last)
         vote, rated = store.get(PAIR_VOTES, last), store.get(RATED, last)
@@ -291,7 +296,6 @@ class RaterSession:
         # What was submitted is never gone before the draft that it came from is there.
         self._writer.write([DRAFTS.record(draft), gone])
         self._settled.pop()
-        self.pairwise = item.pairwise
         self._open(item, draft)
         self.study.changed()
         return "the item before is open again"

@@ -249,4 +249,6 @@ class DeployScreen(StudyScreen):
                     self.notify(f"Pinned as “{visible_line(label or 'by hand')}”.", markup=False)
                 self.guarded(self.repaint)
 
-        self.app.push_screen(LineDialog("pin the present core", placeholder="what to call it"), pin)
+        self.app.push_screen(
+            LineDialog("pin the present core", placeholder="what to call it", verb="pins it"), pin
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,9 +12,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from emojudge.actions import APP, MODES, actions_of, key_label, keys_of
+from emojudge.errors import EmojudgeError
+from emojudge.pipeline.reasons import reason_of
+from emojudge.screens.patient import PatientDialog
+from emojudge.text import visible
 
 _CANCEL: list[BindingType] = [("escape", "dismiss(None)", "cancel")]
 
@@ -58,63 +63,82 @@ class HelpScreen(ModalScreen[None]):
         return Content("\n").join(lines)
 
 
-class LineDialog(ModalScreen[str | None]):
+class _AskingDialog(PatientDialog):
+    """Asks for one text."""
+
+    BINDINGS = _CANCEL
+
+    def __init__(self, title: str, value: str, placeholder: str, verb: str) -> None:
+        super().__init__()
+        self._title = title
+        self._input = Input(value, placeholder=placeholder)
+        self._wrong = Static("", classes="wrong", markup=False)
+        self._verb = verb
+
+    def compose(self) -> ComposeResult:
+        """What is asked, an input, and the way on."""
+        with Vertical(classes="dialog") as box:
+            box.border_title = Content(self._title).markup
+            yield from self.above()
+            yield self._input
+            yield self._wrong
+            yield Static(Content.styled(f"⏎ {self._verb} · esc leaves it as it was", "$quiet"))
+
+    def above(self) -> Iterable[Widget]:
+        """What stands above the input."""
+        return ()
+
+    def answer(self, said: str) -> str:
+        """What the dialog gives for what was typed. Raises EmojudgeError."""
+        return said
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Done, or what is wrong with it."""
+        try:
+            self.dismiss(self.answer(self._input.value.strip()))
+        except EmojudgeError as problem:
+            self._wrong.update(visible(str(problem)))
+            self.wait_for_keys()
+
+
+class LineDialog(_AskingDialog):
     """Asks for one line of text; escape gives None."""
 
-    BINDINGS = _CANCEL
-
-    def __init__(self, title: str, value: str = "", placeholder: str = "") -> None:
-        super().__init__()
-        self._title = title
-        self._value = value
-        self._placeholder = placeholder
-
-    def compose(self) -> ComposeResult:
-        """One input."""
-        with Vertical(classes="dialog") as box:
-            box.border_title = Content(self._title).markup
-            yield Input(self._value, placeholder=self._placeholder)
-            yield Static(Content.styled("⏎ keeps it · esc leaves it as it was", "$quiet"))
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Done."""
-        self.dismiss(event.value.strip())
+    def __init__(
+        self, title: str, value: str = "", *, placeholder: str = "", verb: str = "keeps it"
+    ) -> None:
+        super().__init__(title, value, placeholder, verb)
 
 
-class ReasonDialog(ModalScreen[str | None]):
+class ReasonDialog(_AskingDialog):
     """Asks for a reason: one of a few by its number, or one's own words; escape gives None."""
 
-    BINDINGS = _CANCEL
-
     def __init__(
-        self, title: str, reasons: Sequence[str], value: str = "", *, hint: str = ""
+        self,
+        title: str,
+        reasons: Sequence[str],
+        value: str = "",
+        *,
+        verb: str = "keeps it",
+        hint: str = "",
     ) -> None:
-        super().__init__()
-        self._title = title
+        super().__init__(title, value, "a number, or your own words", verb)
         self._reasons = reasons
-        self._value = value
         self._hint = hint
 
-    def compose(self) -> ComposeResult:
-        """The reasons, then an input."""
-        with Vertical(classes="dialog") as box:
-            box.border_title = Content(self._title).markup
-            rows = [
-                Content.assemble((f"{number} ", "bold"), reason)
-                for number, reason in enumerate(self._reasons, start=1)
-            ]
-            yield Static(Content("\n").join(rows))
-            yield Input(self._value, placeholder="a number, or your own words")
-            yield Static(Content.styled("⏎ keeps it · esc leaves it as it was", "$quiet"))
-            if self._hint:
-                yield Static(Content.styled(self._hint, "$quiet"))
+    def above(self) -> Iterable[Widget]:
+        """The reasons."""
+        rows = [
+            Content.assemble((f"{number} ", "bold"), reason)
+            for number, reason in enumerate(self._reasons, start=1)
+        ]
+        yield Static(Content("\n").join(rows))
+        if self._hint:
+            yield Static(Content.styled(self._hint, "$quiet"))
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Done."""
-        said = event.value.strip()
-        number = int(said) if said.isdecimal() and said.isascii() else 0
-        known = 0 < number <= len(self._reasons)
-        self.dismiss(self._reasons[number - 1] if known else said)
+    def answer(self, said: str) -> str:
+        """The reason in words."""
+        return reason_of(said, self._reasons)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from emojudge.domain import Item, Preference
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.rating import LETTERS, RaterSession
+from emojudge.pipeline.reasons import FLAG_REASONS, SKIP_REASONS
 from emojudge.pipeline.reveal import Lockstep
 from emojudge.preferences import PREFERENCES, PersonalSettings, next_choice
 from emojudge.ranking.verdict import ahead_line
@@ -32,15 +33,9 @@ _CALL_MODES = {
     action.call.partition("(")[0]: action.mode for action in actions_of(RATE) if action.mode
 }
 _SPEED = next(one for one in PREFERENCES if one.field == "reveal_words_per_second")
-_SKIP_REASONS = (
-    "I cannot tell which is better",
-    "all responses are broken",
-    "too upsetting to rate",
-    "the situation makes no sense",
-)
-_FLAG_REASONS = ("broken text", "says what it is", "harmful", "wrong language", "cut off")
 _WITHOUT_ITEM = {"rate.to_pairs", "rate.to_scores", "rate.undo"}
 _BREAK_SECONDS = 15
+_WIDE = 100
 
 
 class RateScreen(StudyScreen):
@@ -58,7 +53,7 @@ class RateScreen(StudyScreen):
         self._looked_at_version = -1
         self._opening = 0
         self._told: str | None = None
-        self._was_all_shown = False
+        self._read: set[str] = set()
 
     def body(self) -> Iterable[Widget]:
         """Prompt, panes, agreement; or a sentence when there is nothing to rate."""
@@ -100,8 +95,10 @@ class RateScreen(StudyScreen):
             return
         done = session.done
         what = "pairs " if session.pairwise else ""
+        # In a narrow terminal what is ahead is worth more than the study's name.
+        wide = self.size.width >= _WIDE
         self.top.parts = (
-            ("study", self.desk.study.config.name),
+            *((("study", self.desk.study.config.name),) if wide else ()),
             ("rater", self.desk.rater),
             ("", f"{what}{done}/{session.total} {progress_bar(done, session.total)}"),
         )
@@ -149,7 +146,8 @@ class RateScreen(StudyScreen):
         self._agreement.waiting = not any(texts) and not self._lockstep.complete
         with self.app.batch_update():
             self._row.set_texts(texts)
-        if self._lockstep.complete:
+        if self._lockstep.complete and self._item is not None:
+            self._read.add(self._item.id)
             self._show_scores()
 
     def _tell_of_trouble(self) -> None:
@@ -182,6 +180,9 @@ class RateScreen(StudyScreen):
         self._names = {}
         self._looked_at_version = -1
         self._lockstep.restart()
+        if item.id in self._read:
+            # Nobody waits twice for words that were read before.
+            self._lockstep.skip()
         self._empty.display = False
         self._prompt.display = self._row.display = True
         self._prompt.show(session.prompt)
@@ -347,7 +348,6 @@ class RateScreen(StudyScreen):
             self._looked_at_version = -1
             self._lockstep.restart()
             self.guarded(self._paint)
-            self._lockstep.skip()
         self._show_scores()
 
     def _settle(self, what: str, work: Callable[[RaterSession], object]) -> bool:
@@ -472,7 +472,7 @@ class RateScreen(StudyScreen):
         pane = session.draft.pane
         dialog = ReasonDialog(
             f"flag {LETTERS[pane]}",
-            _FLAG_REASONS,
+            FLAG_REASONS,
             session.draft.panes[pane].flag,
             hint="a flagged response is rated all the same; left empty, the flag is taken away",
         )
@@ -483,7 +483,10 @@ class RateScreen(StudyScreen):
         if self._item is None or self.desk.session is None:
             return
         dialog = ReasonDialog(
-            "skip this item", _SKIP_REASONS, hint="it does not come back, unless you undo it"
+            "skip this item",
+            SKIP_REASONS,
+            verb="skips",
+            hint="it does not come back, unless you undo it",
         )
         self._ask(dialog, self._skip)
 

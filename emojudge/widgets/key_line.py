@@ -42,7 +42,7 @@ class KeyLine(Widget):
         own = footer_entries(self._scope, self._keymap, mode=self.mode, without=self.without)
         tail = [entry for entry in own if entry[1] in ("help", "quit")]
         head = [entry for entry in own if entry not in tail]
-        ways = [[*self._wide, *tail], [*self._narrow, *tail], [*self._narrow, *tail[:1]], tail[:1]]
+        ways = [[*self._wide, *tail], [*self._narrow, *tail], [*self._narrow, *tail[:1]], tail]
         for way in ways:
             right = _entries(way)
             left = _entries(head)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.events import Resize
 from textual.widgets import Static
 
 from emojudge.domain import PaneScores
@@ -14,6 +15,8 @@ from emojudge.text import counted, visible_line
 from emojudge.widgets.pane_rule import PaneRule
 from emojudge.widgets.response_text import ResponseText
 from emojudge.widgets.score_rows import ScoreRows
+
+_TALL = 18
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class ResponsePane(Vertical):
                            border-title-style: bold; }
     ResponsePane .said { height: 1; text-wrap: nowrap; text-overflow: ellipsis; color: $people;
                          display: none; }
+    ResponsePane.tall .said { height: auto; max-height: 4; text-wrap: wrap; }
     """
 
     def __init__(self, letter: str) -> None:
@@ -84,6 +88,10 @@ class ResponsePane(Vertical):
         self._whole = look.whole
         self._silent = look.silent
         self._say_below()
+
+    def on_resize(self, event: Resize) -> None:
+        """A tall pane shows comments whole; in others the response is worth more."""
+        self.set_class(event.size.height >= _TALL, "tall")
 
     def _say(self, text: str) -> None:
         # An update lays the screen out again, so only what changed is one.
