@@ -127,7 +127,7 @@ ACTIONS: tuple[Action, ...] = (
         "rate.ahead",
         ("b",),
         "put_ahead",
-        "Of equal totals, the focused pane is better; again takes it back",
+        "Of equal totals, this one is better",
         "better",
         SCORES,
     ),
