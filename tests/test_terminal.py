@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -17,7 +18,7 @@ import psutil
 import pytest
 
 from tests.conftest import require_tool
-from tests.studies import write_study
+from tests.studies import judged_study, write_study
 from tests.terminal import F3, F4, F5, Terminal
 from tests.test_cli import PROGRAM
 
@@ -193,7 +194,7 @@ def test_an_error_at_start_is_read_after_the_screen_is_gone(tmp_path: Path) -> N
 def test_in_tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys and drawing survive a multiplexer."""
     tmux = require_tool("tmux")
-    write_study(tmp_path)
+    asyncio.run(judged_study(tmp_path))
     monkeypatch.setenv("TMUX_TMPDIR", str(tmp_path))
 
     def run(*arguments: str) -> str:
@@ -224,9 +225,5 @@ def test_in_tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run("send-keys", "5", "2")
         wait_for("●●●●●")
         wait_for("●●○○○")
-        run("resize-window", "-x", "40", "-y", "10")
-        wait_for("emojudge rate --plain")
-        run("resize-window", "-x", "90", "-y", "28")
-        wait_for("●●●●●")
     finally:
         run("kill-server")
