@@ -23,18 +23,21 @@ _LOG = logging.getLogger(__name__)
 _REST = 9.0
 """A tenth of a core at most, however fast data come: the forecast plays studies on."""
 _MOST_REST = 30.0
+_MOST_AGREEMENT_REST = 2.0
+"""A rater waits no longer for the line that follows a rating."""
 
 
 @dataclass(frozen=True)
 class Insight:
     """Computed from the study's data of one ``version``; what is not computed yet is None.
 
-    ``agreement`` is the AI's with this rater. ``sections`` may be those of an older version, then
-    ``sections_version`` says so.
+    ``agreement`` is the AI's with this rater, as of ``view``. ``sections`` may be those of an older
+    version, then ``sections_version`` says so.
     """
 
     version: int
     agreement: OrderAgreement
+    view: StudyView
     standing: Standing | None = None
     verdict: Verdict | None = None
     sections: tuple[Section, ...] | None = None
@@ -44,9 +47,10 @@ class Insight:
 class Insights:
     """Keeps the latest insight current; quick figures come first, then the verdict, then sections.
 
-    The agreement follows every rating at once. The rest is computed with a rest after each time, in
-    proportion to how long it took, and sections only while somebody looks at them. All runs in a
-    thread, one computation at a time, so that rating never waits for it.
+    After each computation there is a rest in proportion to how long it took: a short one before the
+    agreement follows again, a longer one before the verdict does. Sections are built only while
+    somebody looks at them. All runs in a thread, one computation at a time, so that rating never
+    waits for it.
     """
 
     def __init__(self, study: Study, rater: str) -> None:
@@ -58,6 +62,7 @@ class Insights:
         self._failed_version = -1
         self._unsubscribe: Callable[[], None] | None = None
         self._agreement_version = -1
+        self._agreement_from = 0.0
         self._whole_from = 0.0
         self._news = asyncio.Event()
 
@@ -101,6 +106,7 @@ class Insights:
             version = self._study.state.status.data_version
             self._news.clear()
             try:
+                await asyncio.sleep(max(0.0, self._agreement_from - time.monotonic()))
                 await self._agree()
                 if not await self._rest():
                     await self._compute()
@@ -117,10 +123,14 @@ class Insights:
         version = self._study.state.status.data_version
         if version == self._agreement_version or not self._study.discovered:
             return
-        agreement = await asyncio.to_thread(quick_insight, self._study.view(), self._rater)
+        began = time.monotonic()
+        view = self._study.view()
+        agreement = await asyncio.to_thread(quick_insight, view, self._rater)
         self._agreement_version = version
-        before = self.latest if self.latest is not None else Insight(-1, agreement)
-        self._publish(dataclasses.replace(before, agreement=agreement))
+        before = self.latest if self.latest is not None else Insight(-1, agreement, view)
+        self._publish(dataclasses.replace(before, agreement=agreement, view=view))
+        now = time.monotonic()
+        self._agreement_from = now + min(_REST * (now - began), _MOST_AGREEMENT_REST)
 
     async def _rest(self) -> bool:
         """Wait until the rest may be computed; True when something new came up meanwhile."""

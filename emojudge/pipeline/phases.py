@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 
@@ -9,6 +10,7 @@ from emojudge.pipeline.insights import Insight
 from emojudge.pipeline.state import Phase, Status
 from emojudge.ranking.decision import Kind
 from emojudge.ranking.verdict import ahead_line
+from emojudge.store.tables import Discovery
 from emojudge.text import counted, human_seconds
 from emojudge.view import StudyView
 
@@ -31,10 +33,10 @@ class PhaseLine:
 
 
 def phase_lines(
-    status: Status, view: StudyView | None, insight: Insight | None, core: str
+    status: Status, found: Discovery | None, insight: Insight | None, core: str
 ) -> tuple[PhaseLine, ...]:
-    """All five; ``view`` is None before discover, ``core`` says what is deployed."""
-    if view is None:
+    """All five; ``found`` is None before discover, ``core`` says what is deployed."""
+    if found is None:
         going = PhaseLine(Phase.DISCOVER, Mark.GOING, status.activity or "looking for candidates")
         rest = tuple(PhaseLine(one, Mark.AHEAD, "") for one in Phase if one is not Phase.DISCOVER)
         return going, *rest
@@ -42,10 +44,15 @@ def phase_lines(
         PhaseLine(
             Phase.DISCOVER,
             Mark.DONE,
-            f"{counted(len(view.candidates), 'candidate')}, {counted(len(view.prompts), 'prompt')}",
+            f"{counted(len(found.candidates), 'candidate')}, "
+            f"{counted(len(found.prompts), 'prompt')}",
         ),
         _ai_judge(status),
-        _human_judge(view),
+        # The view that is there already: building one for each response of a run takes the
+        # screens' time.
+        PhaseLine(Phase.HUMAN_JUDGE, Mark.AHEAD, "")
+        if insight is None
+        else _human_judge(insight.view),
         _rank(insight),
         PhaseLine(Phase.DEPLOY, Mark.DONE if core else Mark.AHEAD, core or "no core yet"),
     )
@@ -70,11 +77,8 @@ def _ai_judge(status: Status) -> PhaseLine:
 def _human_judge(view: StudyView) -> PhaseLine:
     items = view.counted_items
     wanted = view.config.judging_config.minimum_human_samples
-    rated = {
-        one.sha256: sum(rating.candidate == one.sha256 for item in items for rating in item.ratings)
-        for one in view.candidates
-    }
-    least = min(rated.values(), default=0)
+    rated = Counter(rating.candidate for item in items for rating in item.ratings)
+    least = min((rated[one.sha256] for one in view.candidates), default=0)
     if not items:
         return PhaseLine(Phase.HUMAN_JUDGE, Mark.AHEAD, "nobody has rated yet")
     raters = len({item.rater for item in items})

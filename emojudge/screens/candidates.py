@@ -33,6 +33,7 @@ class CandidatesScreen(StudyScreen):
     def __init__(self, desk: Desk, keymap: Mapping[str, str]) -> None:
         super().__init__(desk, keymap)
         self._shown: dict[Static, Content] = {}
+        self._core = ""
 
     def body(self) -> Iterable[Widget]:
         """A table and the problems under it."""
@@ -42,6 +43,11 @@ class CandidatesScreen(StudyScreen):
         with_scroll = VerticalScroll(self._phases, self._table, self._below, classes="page")
         with_scroll.can_focus = False
         return [with_scroll]
+
+    def on_screen_resume(self) -> None:
+        """The core changes on another screen only, so it is read when this one comes up."""
+        self._core = self.desk.core_in_words
+        super().on_screen_resume()
 
     def repaint(self) -> None:
         """Table and problems from the present state."""
@@ -75,8 +81,8 @@ class CandidatesScreen(StudyScreen):
 
     def _phase_rows(self) -> Content:
         study, desk = self.desk.study, self.desk
-        view = study.view() if study.discovered else None
-        lines = phase_lines(study.state.status, view, desk.insights.latest, desk.core_in_words)
+        found = study.discovery if study.discovered else None
+        lines = phase_lines(study.state.status, found, desk.insights.latest, self._core)
         rows = [
             Content.assemble(
                 (f"{line.mark.value} ", _MARK_STYLES[line.mark]),
