@@ -71,13 +71,8 @@ def with_kept(
             )
         )
     candidates += [one.model_copy(update={"gone": _GONE}) for one in missing]
-    baseline = next((one.name for one in candidates if one.is_baseline), None)
-    if config.baseline_model is None:
-        # The one with most bits stays the baseline when it is its file that went.
-        before_it = next((one.name for one in kept.spoke if one.is_baseline), None)
-        gone = {one.name for one in missing}
-        baseline = before_it if before_it in gone else None
-    else:
-        of_before = [one.name for one in missing if one.is_baseline]
-        baseline = of_before[0] if of_before else baseline
+    # The baseline stays the baseline when it is its file that went.
+    baseline = next((one.name for one in missing if one.is_baseline), None)
+    if baseline is None and config.baseline_model is not None:
+        baseline = next((one.name for one in candidates if one.is_baseline), None)
     return Discovered(tuple(relate(candidates, baseline)), tuple(unusable))

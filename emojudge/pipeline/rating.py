@@ -99,9 +99,13 @@ class RaterSession:
     @property
     def done(self) -> int:
         """Items submitted or skipped in the present mode."""
-        pairs = {item.id for item in self.items() if item.pairwise}
-        settled = sum((one.id in pairs) == self.pairwise for one in self.rated())
+        settled = sum(self._was_pair(one) == self.pairwise for one in self.rated())
         return settled + (len(self.votes()) if self.pairwise else 0)
+
+    def _was_pair(self, rated: RatedItem) -> bool:
+        """Whether this is a skipped pair; a pair that was not skipped is a vote."""
+        item = self.study.store.get(ITEMS, rated.id) if rated.skipped is not None else None
+        return item is not None and item.pairwise
 
     @property
     def total(self) -> int:
@@ -125,9 +129,7 @@ class RaterSession:
     @property
     def equals(self) -> list[int]:
         """Panes with the focused pane's total; empty while it is not scored."""
-        if self.draft is None:
-            return []
-        return drafts.equals_of(self.draft, self.draft.pane, self._weights)
+        return [] if self.draft is None else self.equals_of(self.draft.pane)
 
     def equals_of(self, pane: int) -> list[int]:
         """Panes with this pane's total."""

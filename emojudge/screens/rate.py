@@ -344,10 +344,7 @@ class RateScreen(StudyScreen):
         except EmojudgeError as problem:
             self._agreement.note = str(problem)
         if session.item is not None and session.item != self._item:
-            self._item = None
-            self._looked_at_version = -1
-            self._lockstep.restart()
-            self.guarded(self._paint)
+            self._go_on()
         self._show_scores()
 
     def _settle(self, what: str, work: Callable[[RaterSession], object]) -> bool:
@@ -373,7 +370,7 @@ class RateScreen(StudyScreen):
 
     def _go_on(self) -> None:
         self._item = None
-        self._lockstep.restart()
+        self._looked_at_version = -1
         self.guarded(self._paint)
 
     def action_submit(self) -> None:
@@ -403,7 +400,6 @@ class RateScreen(StudyScreen):
                 if session.pairwise
                 else ""
             )
-            self._looked_at_version = -1
             self._go_on()
 
     def action_reveal(self) -> None:
