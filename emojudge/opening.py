@@ -59,6 +59,9 @@ def open_workstation(
         opened.append(Study(loaded))
         return opened[0]
 
+    # A parent (a Python prompt, watch) may have set its size once; the terminal knows its own now.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     settings = load_settings()
     app = EmojudgeApp(
         open_study,

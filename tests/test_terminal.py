@@ -196,6 +196,9 @@ def test_in_tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmux = require_tool("tmux")
     asyncio.run(judged_study(tmp_path))
     monkeypatch.setenv("TMUX_TMPDIR", str(tmp_path))
+    # What a parent left behind; the window has another size.
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
 
     def run(*arguments: str) -> str:
         done = subprocess.run([tmux, "-L", "trial", *arguments], capture_output=True, text=True)
@@ -225,5 +228,9 @@ def test_in_tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run("send-keys", "5", "2")
         wait_for("●●●●●")
         wait_for("●●○○○")
+        run("resize-window", "-x", "40", "-y", "10")
+        wait_for("emojudge rate --plain")
+        run("resize-window", "-x", "90", "-y", "28")
+        wait_for("●●●●●")
     finally:
         run("kill-server")
