@@ -14,6 +14,7 @@ from textual.widgets import Input
 from emojudge.app import EmojudgeApp
 from emojudge.first_run import FirstRunApp
 from emojudge.pipeline.rating import RaterSession
+from emojudge.pipeline.state import CandidateProgress
 from emojudge.pipeline.study import Study
 from emojudge.screens.rate import RateScreen
 from emojudge.settings import Settings
@@ -71,9 +72,11 @@ def shot(
     size: tuple[int, int],
     *keys: str,
     skip: bool = True,
+    then: Callable[[], None] = lambda: None,
 ) -> None:
     async def before(pilot: Pilot[None]) -> None:
         await settled(pilot, skip=skip)
+        then()
         await pilot.press(*keys)
         for box in pilot.app.screen.query(Input):
             box.cursor_blink = False
@@ -89,6 +92,29 @@ def shot(
 @SIZES
 def test_candidates(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
     shot(snap_compare, app_on(rated_study(tmp_path), "candidates"), size)
+
+
+@SIZES
+def test_candidates_while_they_generate(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """Rates differ from run to run, so the state says what a run said."""
+    study = rated_study(tmp_path)
+
+    def run() -> None:
+        shas = [one.sha256 for one in study.discovery.candidates]
+        at = [(40, 0, None, None), (23, 1, 95.2, 41.0), (0, 0, None, 290.0)]
+        study.state.progress(
+            {
+                sha: CandidateProgress(done, 40, 0, failed, rate, left)
+                for sha, (done, failed, rate, left) in zip(shas, at, strict=False)
+            }
+        )
+        study.state.judged(4, 20)
+        study.state.say("generating with tiny-Q8_0", running=True)
+        study.state.run_phase(True)
+
+    shot(snap_compare, app_on(study, "candidates"), size, then=run)
 
 
 @SIZES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -41,6 +42,8 @@ def telling_words(names: Iterable[str]) -> frozenset[str]:
     return frozenset(one for one in first if len(one) > 3 and _TELLING.fullmatch(one))
 
 
+# A screen asks at every key about the two to four texts in hand.
+@functools.lru_cache(maxsize=16)
 def named_models(text: str, own: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """Names of models and vendors in ``text``, each once, in their order of appearance.
 

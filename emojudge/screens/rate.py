@@ -11,22 +11,23 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from emojudge.actions import PAIRS, RATE, SCORES, actions_of, shown_key
-from emojudge.domain import Item, Preference
+from emojudge.domain import Draft, Item, Preference
 from emojudge.errors import EmojudgeError
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.rating import LETTERS, RaterSession
-from emojudge.pipeline.reasons import FLAG_REASONS, SKIP_REASONS
 from emojudge.pipeline.reveal import Lockstep
 from emojudge.preferences import PREFERENCES, PersonalSettings, next_choice
 from emojudge.ranking.verdict import ahead_line
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
 from emojudge.screens.dialogs import LineDialog, ReasonDialog
+from emojudge.screens.nothing_to_rate import why_nothing
+from emojudge.screens.pane_looks import looks_of
+from emojudge.screens.rating_dialogs import flag_reason, item_comment, pane_comment, skip_reason
 from emojudge.text import visible
 from emojudge.widgets.agreement_line import AgreementLine
 from emojudge.widgets.pane_row import PaneRow
 from emojudge.widgets.prompt_box import PromptBox
-from emojudge.widgets.response_pane import PaneLook
 from emojudge.widgets.top_line import progress_bar
 
 _CALL_MODES = {
@@ -49,7 +50,6 @@ class RateScreen(StudyScreen):
         self._personal = personal
         self._lockstep = Lockstep(personal.now.reveal_words_per_second)
         self._item: Item | None = None
-        self._names: dict[str, tuple[str, ...]] = {}
         self._looked_at_version = -1
         self._opening = 0
         self._told: str | None = None
@@ -174,10 +174,9 @@ class RateScreen(StudyScreen):
             return
         session = self.desk.session
         if item is None or session is None:
-            self._say_empty(self._why_nothing())
+            self._say_empty(why_nothing(self.desk, self._keymap))
             return
         self._item = item
-        self._names = {}
         self._looked_at_version = -1
         self._lockstep.restart()
         if item.id in self._read:
@@ -201,30 +200,6 @@ class RateScreen(StudyScreen):
                 markup=False,
             )
 
-    def _why_nothing(self) -> str:
-        session = self.desk.session
-        pairs = shown_key("rate.to_pairs", self._keymap)
-        if session is not None and session.upcoming_prompts():
-            failures = self.desk.study.view().failures
-            if self.desk.study.leader is not None and failures:
-                candidates = shown_key("app.candidates", self._keymap)
-                return (
-                    "Fewer than two candidates could answer what is left, so there is nothing to "
-                    f"compare. {candidates} tells why."
-                )
-            return (
-                "No responses are stored for the next item yet. The process that leads this "
-                f"study is making them ({self.desk.study.not_leading_because or 'starting'})"
-            )
-        if session is not None and session.pairwise:
-            scores = shown_key("rate.to_scores", self._keymap)
-            return f"You have voted on a pair of every prompt. {scores} goes back to scores."
-        results = shown_key("app.results", self._keymap)
-        return (
-            f"You have rated every prompt of this study. {results} shows the results; {pairs} "
-            "votes on pairs, quickly."
-        )
-
     def _say_empty(self, text: str) -> None:
         self._empty.update(Content.styled(visible(text), "$quiet"))
         self._empty.display = True
@@ -238,46 +213,11 @@ class RateScreen(StudyScreen):
         session = self.desk.session
         draft = session.draft if session is not None else None
         if session is not None and draft is not None and self._item is not None:
-            looks = [
-                PaneLook(
-                    scores=scores,
-                    focused_row=draft.criterion if index == draft.pane else None,
-                    order=self._order_of(session, index),
-                    names=self._names_in(self._item.responses[index]),
-                    with_scores=not session.pairwise,
-                    whole=self._lockstep.complete,
-                    silent=self._lockstep.complete and not self._row.panes[index].body.text.strip(),
-                )
-                for index, scores in enumerate(draft.panes)
-            ]
-            self._row.show(looks, draft.pane)
+            texts = [pane.body.text for pane in self._row.panes]
+            whole = self._lockstep.complete
+            self._row.show(looks_of(session, texts, whole), draft.pane)
             self._prompt.comment = draft.comment
         self._show_keys()
-
-    def _order_of(self, session: RaterSession, pane: int) -> str:
-        """How a pane stands to those with an equal total."""
-        draft = session.draft
-        equals = session.equals_of(pane)
-        if draft is None or not equals:
-            return ""
-        places = {one: place for place, one in enumerate(draft.ahead)}
-        last = len(places)
-        own = places.get(pane, last)
-        signs = []
-        for other in equals:
-            there = places.get(other, last)
-            sign = "=" if there == own else ">" if own < there else "<"
-            signs.append(f"{sign} {LETTERS[other]}")
-        return " ".join(signs)
-
-    def _names_in(self, response_id: str) -> tuple[str, ...]:
-        """Models and vendors that a response names, told once it is wholly shown."""
-        session = self.desk.session
-        if session is None or not self._lockstep.complete:
-            return ()
-        if response_id not in self._names:
-            self._names[response_id] = session.named_in(response_id)
-        return self._names[response_id]
 
     # Keys
 
@@ -445,58 +385,43 @@ class RateScreen(StudyScreen):
 
     def action_comment(self) -> None:
         """A comment on the focused pane."""
-        session = self.desk.session
-        if self._item is None or session is None or session.draft is None:
-            return
-        pane = session.draft.pane
-        dialog = LineDialog(f"comment on {LETTERS[pane]}", session.draft.panes[pane].comment)
-        self._ask(dialog, lambda text: self._with_item(lambda own: own.comment(text)))
+        self._ask(pane_comment, lambda session, text: session.comment(text))
 
     def action_comment_item(self) -> None:
         """A comment on the whole item."""
-        session = self.desk.session
-        if self._item is None or session is None or session.draft is None:
-            return
-        dialog = LineDialog("comment on this item", session.draft.comment)
-        self._ask(dialog, lambda text: self._with_item(lambda own: own.comment_item(text)))
+        self._ask(item_comment, lambda session, text: session.comment_item(text))
 
     def action_flag(self) -> None:
         """Flag the focused response."""
+        self._ask(flag_reason, lambda session, reason: session.flag(reason))
+
+    def _ask(
+        self,
+        dialog_for: Callable[[Draft], LineDialog | ReasonDialog],
+        use: Callable[[RaterSession, str], object],
+    ) -> None:
+        """Ask about the item in hand and change it by the answer; escape leaves it as it was."""
         session = self.desk.session
         if self._item is None or session is None or session.draft is None:
             return
-        pane = session.draft.pane
-        dialog = ReasonDialog(
-            f"flag {LETTERS[pane]}",
-            FLAG_REASONS,
-            session.draft.panes[pane].flag,
-            hint="a flagged response is rated all the same; left empty, the flag is taken away",
-        )
-        self._ask(dialog, lambda reason: self._with_item(lambda own: own.flag(reason)))
+
+        def answered(text: str | None) -> None:
+            if text is not None:
+                self._with_item(lambda session: use(session, text))
+
+        self.app.push_screen(dialog_for(session.draft), answered)
 
     def action_skip(self) -> None:
         """Leave the item, with a reason."""
-        if self._item is None or self.desk.session is None:
-            return
-        dialog = ReasonDialog(
-            "skip this item",
-            SKIP_REASONS,
-            verb="skips",
-            hint="it does not come back, unless you undo it",
-        )
-        self._ask(dialog, self._skip)
+        if self._item is not None and self.desk.session is not None:
+            self.app.push_screen(skip_reason(), self._skip)
 
-    def _skip(self, reason: str) -> None:
+    def _skip(self, reason: str | None) -> None:
         session = self.desk.session
+        if reason is None:
+            return
         if not reason:
             self._agreement.note = "not skipped: a reason is needed"
         elif session is not None and self.guarded(lambda: session.skip(reason)):
             self._go_on()
             self._agreement.note = f"skipped: {reason}"
-
-    def _ask(self, dialog: LineDialog | ReasonDialog, use: Callable[[str], object]) -> None:
-        def answered(text: str | None) -> None:
-            if text is not None:
-                use(text)
-
-        self.app.push_screen(dialog, answered)
