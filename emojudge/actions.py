@@ -163,7 +163,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("deploy.right", ("right", "l"), "choose(1)", "The next candidate", "candidate"),
     Action("deploy.promote", ("p",), "promote", "Make the chosen candidate the core", "promote"),
     Action("deploy.rollback", ("r",), "rollback", "Back to the core before", "roll back"),
-    Action("deploy.pin", ("b",), "pin", "Keep the present core as a backup", "pin backup"),
+    Action("deploy.pin", ("b",), "pin", "Keep the present core as a backup", "pin"),
+    Action("deploy.evidence", ("v",), "evidence", "What each gate rests on", "evidence"),
     Action("deploy.up", ("up", "k"), "mark(-1)", "The generation above", "history"),
     Action("deploy.down", ("down", "j"), "mark(1)", "The generation below", "history"),
     Action(

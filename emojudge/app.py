@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from types import FrameType
@@ -21,6 +22,7 @@ from textual.screen import Screen
 
 from emojudge.actions import ACTIONS, APP, SCREENS, check_keymap, shown_key
 from emojudge.errors import EmojudgeError
+from emojudge.hang_up import terminal_is_gone
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.opening import OpeningScreen
 from emojudge.screens.patient import PatientDialog
@@ -92,6 +94,8 @@ class EmojudgeApp(ThemedApp[None]):
         """Paint, then bring up the screens and the study behind them."""
         self.set_keymap(self._settings.keymap)
         self._end_on_signals(asyncio.get_running_loop())
+        if not self.is_headless:
+            self.set_interval(_FOLLOW_SECONDS, self._end_without_terminal)
         if self._open_study is None:
             self._bring_up()
         else:
@@ -136,14 +140,23 @@ class EmojudgeApp(ThemedApp[None]):
         def end(number: int, frame: FrameType | None) -> None:
             if self._ending:
                 os._exit(1)
-            self._ending = True
-            watchdog = threading.Timer(_ENDING_SECONDS, os._exit, (1,))
-            watchdog.daemon = True
-            watchdog.start()
+            self._start_ending()
             loop.call_soon_threadsafe(self.exit, None, 1)
 
         for number in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, end)
+
+    def _start_ending(self) -> None:
+        self._ending = True
+        watchdog = threading.Timer(_ENDING_SECONDS, os._exit, (1,))
+        watchdog.daemon = True
+        watchdog.start()
+
+    def _end_without_terminal(self) -> None:
+        """A session without a controlling terminal gets no signal, and reading would spin."""
+        if not self._ending and sys.__stdin__ and terminal_is_gone(sys.__stdin__.fileno()):
+            self._start_ending()
+            self.exit(return_code=1)
 
     async def _begin(self) -> None:
         try:
@@ -152,6 +165,14 @@ class EmojudgeApp(ThemedApp[None]):
             self._give_up(problem)
             return
         self.study_is_up = True
+        await self.desk.recover_core()
+        if self.desk.core_recovery:
+            self.notify(
+                visible(self.desk.core_recovery),
+                severity="warning",
+                timeout=_WARNING_SECONDS,
+                markup=False,
+            )
         if self._start:
             self.start_ai_judge()
         from emojudge.pipeline.workspace import unused_gpu

@@ -18,6 +18,8 @@ from emojudge.say import say
 
 if TYPE_CHECKING:
     from emojudge.config_file import LoadedConfig
+    from emojudge.deploy.generation import Generation
+    from emojudge.deploy.progress import Progress
     from emojudge.deploy.replacer import CoreModelReplacer
 
 PHASES = ("discover", "ai-judge", "human-judge", "rank", "deploy", "full")
@@ -428,13 +430,21 @@ def bench(
     ui: Annotated[
         bool, typer.Option("--ui", help="The workstation on a pseudo-terminal instead.")
     ] = False,
+    deploy: Annotated[
+        bool, typer.Option("--deploy", help="Promoting and rolling back a model of 2 GB instead.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Speed of this machine against its own limits (some minutes)."""
-    from emojudge.cli_support import run_bench, run_bench_of_ranking, run_bench_of_ui
+    from emojudge.cli_support import (
+        run_bench,
+        run_bench_of_deploy,
+        run_bench_of_ranking,
+        run_bench_of_ui,
+    )
 
-    if ui:
-        measured = run_bench_of_ui(repeat)
+    if ui or deploy:
+        measured = run_bench_of_ui(repeat) if ui else run_bench_of_deploy(repeat)
         result(measured.as_json(), as_json, measured.lines())
         return
     if ranking:
@@ -471,34 +481,48 @@ def _replacer(config: Path) -> CoreModelReplacer:
     return replacer_for(load(config))
 
 
+def _steps() -> Progress:
+    from emojudge.deploy.progress import Lines
+
+    return Lines(say)
+
+
 @deploy_app.command("validate")
 def deploy_validate(path: Path, config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
-    """Check a model's structure and size; exit 1 if it would be refused."""
-    gates = _replacer(config).validate(path)
+    """Check a model, its weights and a trial in the sandbox included; exit 1 if it would fail."""
+    gates = _replacer(config).validate(path, _steps())
     lines = [f"{gate.status.mark} {gate.name}: {gate.reason}" for gate in gates]
     result([gate.model_dump(mode="json") for gate in gates], as_json, lines)
-    if any(gate.status != "pass" for gate in gates):
+    if any(gate.integrity and gate.status == "fail" for gate in gates):
         raise typer.Exit(1)
+
+
+def _core_is_now(generation: Generation) -> None:
+    say(
+        f"The core is now generation {generation.number}, {generation.manifest.name}: "
+        f"{generation.manifest.model_path}"
+    )
 
 
 @deploy_app.command("adopt")
 def deploy_adopt(path: Path, config: ConfigOption = Path()) -> None:
     """Take over the core in use as the first generation."""
-    generation = _replacer(config).adopt(path, path.stem)
-    say(f"Generation {generation.number}: {generation.manifest.model_path}")
+    _core_is_now(_replacer(config).adopt(path, path.stem, _steps()))
 
 
 @deploy_app.command("replace")
 def deploy_replace(
     path: Path,
     config: ConfigOption = Path(),
-    force: Annotated[str | None, typer.Option("--force", help="Why, without a study.")] = None,
+    force: Annotated[
+        str | None, typer.Option("--force", help="Your reason to override judgement gates.")
+    ] = None,
 ) -> None:
     """Make a model the core."""
     from emojudge.deploy.replacer import Incoming
 
-    generation = _replacer(config).replace(Incoming(path=path, name=path.stem), force=force)
-    say(f"Core is now generation {generation.number}: {generation.manifest.model_path}")
+    incoming = Incoming(path=path, name=path.stem)
+    _core_is_now(_replacer(config).replace(incoming, force=force, progress=_steps()))
 
 
 @deploy_app.command("backup")
@@ -514,29 +538,65 @@ def deploy_backup(
 @deploy_app.command("restore")
 def deploy_restore(backup: str, config: ConfigOption = Path()) -> None:
     """Make a backup's generation current."""
-    generation = _replacer(config).restore_backup(backup)
-    say(f"Core is now generation {generation.number}: {generation.manifest.name}")
+    _core_is_now(_replacer(config).restore_backup(backup))
 
 
 @deploy_app.command("rollback")
 def deploy_rollback(config: ConfigOption = Path()) -> None:
     """Go back to the core before the last change."""
-    generation = _replacer(config).rollback()
-    say(f"Core is now generation {generation.number}: {generation.manifest.name}")
+    _core_is_now(_replacer(config).rollback())
 
 
 @deploy_app.command("list-backups")
 def deploy_list_backups(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
     """All backups, newest first."""
+    from emojudge.deploy_commands import describe_backup
+
     backups = _replacer(config).list_backups()
-    lines = [f"{one.backup_id}  generation {one.generation}  {one.label}" for one in backups]
+    lines = [describe_backup(one) for one in backups]
     result([one.model_dump(mode="json") for one in backups], as_json, lines or ["no backups yet"])
+
+
+@deploy_app.command("export")
+def deploy_export(
+    backup: Annotated[str, typer.Argument(help="A backup's name, or `current`.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    config: ConfigOption = Path(),
+) -> None:
+    """Copy a backup's model and manifest to another place."""
+    copies = _replacer(config).export(backup, folder, _steps())
+    say(f"{backup} is now also {', '.join(str(one) for one in copies)}.")
+
+
+@deploy_app.command("scrub")
+def deploy_scrub(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """Hash every generation again; exit 1 if one is not what was written."""
+    from emojudge.deploy_commands import describe_scrubbed
+
+    found = _replacer(config).scrub(_steps())
+    value, lines = describe_scrubbed(found)
+    result(value, as_json, lines)
+    if any(one.wrong for one in found):
+        raise typer.Exit(1)
+
+
+@deploy_app.command("audit")
+def deploy_audit(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """Every change of the core, and whether the chain of their hashes holds; exit 1 if not."""
+    from emojudge.deploy_commands import describe_audit
+
+    replacer = _replacer(config)
+    wrong = replacer.verify_audit()
+    value, lines = describe_audit(replacer.layout.audit_log, wrong)
+    result(value, as_json, lines)
+    if wrong:
+        raise typer.Exit(1)
 
 
 @deploy_app.command("status")
 def deploy_status(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
     """The core now, and what it can go back to."""
-    from emojudge.cli_support import describe_status
+    from emojudge.deploy_commands import describe_status
 
     value, lines = describe_status(_replacer(config).status())
     result(value, as_json, lines)

@@ -17,14 +17,15 @@ from typing import Any, TypeVar
 from emojudge.candidates.discover import scan_names
 from emojudge.candidates.ggml_types import FILE_TYPES
 from emojudge.config_file import LoadedConfig, load_config
-from emojudge.deploy.replacer import Status
 from emojudge.engine.quantizer import quantize_ladder
 from emojudge.errors import Interrupted, UsageError
 from emojudge.opening import open_workstation
 from emojudge.paths import write_durably
 from emojudge.pipeline.bench import BenchResult, run_benchmark
+from emojudge.pipeline.bench_deploy import run_deploy_benchmark
+from emojudge.pipeline.bench_figures import BenchFigures
 from emojudge.pipeline.bench_ranking import RankingBench, run_ranking_benchmark
-from emojudge.pipeline.bench_ui import UiBench, run_ui_benchmark
+from emojudge.pipeline.bench_ui import run_ui_benchmark
 from emojudge.pipeline.cache import CacheContents, cache_contents, prune
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.exchange import Imported, chosen_format, export_text, import_ratings
@@ -256,9 +257,14 @@ def run_bench_of_ranking(repetitions: int) -> RankingBench:
     return run_ranking_benchmark(repetitions, _bench_progress)
 
 
-def run_bench_of_ui(repetitions: int) -> UiBench:
+def run_bench_of_ui(repetitions: int) -> BenchFigures:
     """``emojudge bench --ui``."""
     return run_ui_benchmark(repetitions, _bench_progress)
+
+
+def run_bench_of_deploy(repetitions: int) -> BenchFigures:
+    """``emojudge bench --deploy``."""
+    return run_deploy_benchmark(repetitions, _bench_progress)
 
 
 def export_ratings(loaded: LoadedConfig, form: str, out: Path | None, *, votes: bool) -> None:
@@ -296,26 +302,3 @@ def rewrite_report(loaded: LoadedConfig, *, html: bool) -> Written:
         return write_report(study, html=html)
     finally:
         study.close()
-
-
-def describe_status(status: Status) -> tuple[dict[str, Any], list[str]]:
-    """A core store as JSON and as lines."""
-    current, predecessor = status.current, status.predecessor
-    value = {
-        "current": current.model_dump(mode="json") if current else None,
-        "rollback_to": predecessor.number if predecessor else None,
-        "generations": [one.number for one in status.generations],
-        "backups": [one.backup_id for one in status.backups],
-    }
-    if current is None:
-        return value, ["no core yet: `emojudge deploy adopt PATH` takes over the one in use"]
-    changed = [entry.time for entry in status.audit if entry.after == current.number]
-    since = changed[-1] if changed else current.manifest.last_updated
-    lines = [
-        f"core: generation {current.number}, {current.manifest.name}, "
-        f"{current.manifest.size_mb:.0f} MB, since {since}",
-        f"roll back to: {predecessor.number if predecessor else 'nothing yet'}",
-        *(f"generation {one.number}: {one.manifest.name}" for one in status.generations),
-        f"backups: {len(status.backups)}",
-    ]
-    return value, lines

@@ -225,7 +225,13 @@ class ReplacementConfig(ConfigModel):
     restart_command: str | None = None
     """Run after the switch, so that the companion opens the new core."""
     health_check: str | None = None
-    """A command or URL that must succeed after the switch."""
+    """A command or URL that must succeed after the switch, or it is taken back."""
+    command_deadline_seconds: float = Field(default=120.0, gt=0)
+    """How long `pre_command` and `restart_command` may take."""
+    health_deadline_seconds: float = Field(default=60.0, gt=0)
+    """How long the companion may take to become well."""
+    targets: tuple[str, ...] = ()
+    """Deploy targets of installed packages that get the core too."""
 
 
 class PerformanceConfig(ConfigModel):

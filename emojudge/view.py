@@ -41,8 +41,8 @@ class CoreChange:
     who: str
     action: str
     before: int | None
-    after: int
-    sha256: str
+    after: int | None
+    sha256: str | None
     reason: str | None
 
 

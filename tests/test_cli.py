@@ -209,6 +209,19 @@ def test_the_deploy_commands_work_without_a_study(tmp_path: Path) -> None:
     assert deploy("backup", "--label", "good one").returncode == 0
     backups = json.loads(deploy("list-backups", "--json").stdout)
     assert [one["label"] for one in backups] == ["good one", "before new"]
+    assert deploy("export", backups[1]["backup_id"], tmp_path / "copy").returncode == 0
+    assert (tmp_path / "copy" / "core.gguf").read_bytes() == old.read_bytes()
+    scrubbed = deploy("scrub")
+    assert scrubbed.returncode == 0
+    assert scrubbed.stdout.splitlines()[0].startswith("✓ generation 2, new, ")
+    assert "✓ 2 changes: the chain of their hashes holds" in deploy("audit").stdout
+    audit = tmp_path / "core" / "audit.jsonl"
+    kept = audit.read_bytes()
+    audit.write_bytes(kept.replace(b"trying", b"tryinG"))
+    broken = json.loads(deploy("audit", "--json").stdout)
+    assert broken["wrong"] == ["line 2 is not the one that the journal knows"]
+    assert deploy("audit").returncode == 1
+    audit.write_bytes(kept)
     assert deploy("rollback").returncode == 0
     assert deploy("restore", backups[0]["backup_id"]).returncode == 0
     assert json.loads(deploy("status", "--json").stdout)["current"]["number"] == 2

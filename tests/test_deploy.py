@@ -8,43 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from emojudge.deploy.gates import Gate, GateStatus
-from emojudge.deploy.layout import Manifest
-from emojudge.deploy.replacer import CoreModelReplacer, Incoming
+from emojudge.deploy.generation import Manifest
+from emojudge.deploy.replacer import Incoming
 from emojudge.errors import DeployError, GateRefused, LockHeld, ModelFileError
 from emojudge.store.locks import HeldLock
-from tests.gguf_files import F16, Q4_0, Q8_0, language_model
-
-PASSED = (Gate(name="ratings", status=GateStatus.PASS, reason="12 of 10"),)
-
-
-def replacer(folder: Path, **options: object) -> CoreModelReplacer:
-    return CoreModelReplacer(
-        folder / "core",
-        folder / "backups",
-        who="ana",
-        minimum_size_mb=0,
-        **options,  # type: ignore[arg-type]
-    )
+from tests.core_stores import PASSED, current_model, promote, replacer, write_models
+from tests.gguf_files import language_model
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> dict[str, Path]:
-    return {
-        name: language_model(kind, fill=fill, rows=4096).write(tmp_path / f"{name}.gguf")
-        for fill, (name, kind) in enumerate({"F16": F16, "Q8": Q8_0, "Q4": Q4_0}.items())
-    }
-
-
-def promote(core: CoreModelReplacer, path: Path, **options: object) -> int:
-    incoming = Incoming(path=path, name=path.stem)
-    return core.replace(incoming, judgements=PASSED, **options).number  # type: ignore[arg-type]
-
-
-def current_model(folder: Path) -> bytes:
-    """What a companion opens: it knows only the contract, not our code."""
-    manifest = json.loads((folder / "core" / "current" / "manifest.json").read_text())
-    return Path(manifest["model_path"]).read_bytes()
+    return write_models(tmp_path)
 
 
 def test_adopt_promote_and_roll_back(tmp_path: Path, models: dict[str, Path]) -> None:
@@ -127,9 +101,7 @@ def test_a_bad_model_is_refused_and_the_old_core_serves(
     elif wrong == "symlink":
         path.symlink_to(models["Q8"])
     elif wrong == "small":
-        core = CoreModelReplacer(
-            tmp_path / "core", tmp_path / "backups", who="ana", minimum_size_mb=50
-        )
+        core = replacer(tmp_path, minimum_size_mb=50)
         path = models["Q8"]
     elif wrong == "changed":
         path, expected = models["Q8"], ("0" * 64,)
@@ -244,27 +216,16 @@ def test_a_store_that_was_tampered_with_is_told(tmp_path: Path, models: dict[str
         core.status()
 
 
-def test_a_switch_that_cannot_be_completed_is_taken_back(
+def test_a_companions_manifest_without_a_folder_is_told_before_anything_is_switched(
     tmp_path: Path, models: dict[str, Path]
 ) -> None:
-    """The companion's manifest lies in a folder that does not exist."""
     core = replacer(tmp_path)
     core.adopt(models["F16"], "F16")
     unlucky = replacer(tmp_path, manifest=tmp_path / "personas" / "m.json")
-    with pytest.raises(DeployError, match="was taken back"):
+    with pytest.raises(DeployError, match="its folder does not exist"):
         promote(unlucky, models["Q8"])
     assert current_model(tmp_path) == models["F16"].read_bytes()
     assert [one.action for one in core.status().audit] == ["adopt"]
-    first = CoreModelReplacer(
-        tmp_path / "other",
-        tmp_path / "backups",
-        who="ana",
-        minimum_size_mb=0,
-        manifest=tmp_path / "personas" / "m.json",
-    )
-    with pytest.raises(DeployError, match="was taken back"):
-        first.adopt(models["F16"], "F16")
-    assert first.status().current is None
 
 
 def test_a_kept_generation_that_is_not_whole_is_built_anew(

@@ -18,8 +18,9 @@ from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.study import Study
 from emojudge.report.cells import scale_text
 from emojudge.screens.candidates import CandidatesScreen
-from emojudge.screens.dialogs import HelpScreen, TypedWordDialog
+from emojudge.screens.dialogs import HelpScreen
 from emojudge.screens.rate import RateScreen
+from emojudge.screens.typed_word import TypedWordDialog
 from emojudge.sections import Mark, Scale
 from emojudge.settings import Settings
 from emojudge.text import visible

@@ -87,13 +87,18 @@ class Tensor:
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """A checked header: its metadata, and tensors that lie whole and apart inside the file."""
+    """A checked header: its metadata, and tensors that lie whole and apart inside the file.
+
+    ``metadata_end`` is the byte at which the list of tensors begins, ``data_offset`` where their
+    data does.
+    """
 
     version: int
     metadata: dict[str, Value]
     tensors: tuple[Tensor, ...]
     data_offset: int
     file_size: int
+    metadata_end: int = 0
 
     def text(self, key: str) -> str | None:
         """A string value, or None."""
@@ -242,6 +247,7 @@ def read_header_fd(fd: int) -> GgufHeader:
         or alignment & (alignment - 1)
     ):
         raise cursor.fail(f"general.alignment is {alignment!r}, not a power of two from 8 up")
+    metadata_end = cursor.position
     relative: list[Tensor] = []
     names: set[str] = set()
     for _ in range(tensor_count):
@@ -253,7 +259,7 @@ def read_header_fd(fd: int) -> GgufHeader:
         relative.append(tensor)
     data_offset = -(-cursor.position // alignment) * alignment
     tensors = _place_tensors(cursor, relative, data_offset)
-    return GgufHeader(version, metadata, tensors, data_offset, cursor.size)
+    return GgufHeader(version, metadata, tensors, data_offset, cursor.size, metadata_end)
 
 
 def open_model_file(path: Path) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from emojudge import clock
-from emojudge.deploy.layout import Generation
+from emojudge.deploy.generation import Generation
 from emojudge.errors import DeployError
 from emojudge.frozen import Frozen
-from emojudge.paths import write_durably
+from emojudge.paths import fsync_folder, write_durably
 
 METADATA_NAME = "backup_metadata.json"
+_NAME = re.compile(r"(?P<base>backup_\d{8}_\d{6})(?:_(?P<number>\d+))?")
 
 
 class Backup(Frozen):
@@ -28,10 +31,21 @@ class Backup(Frozen):
     automatic: bool
 
 
+def _place(name: str) -> tuple[str, int]:
+    """What backups are sorted by: the second, and the number within it.
+
+    >>> _place("backup_20261128_120000_10") > _place("backup_20261128_120000_9")
+    True
+    """
+    match = _NAME.fullmatch(name)
+    return (match["base"], int(match["number"] or 1)) if match else (name, 1)
+
+
 def list_backups(folder: Path) -> list[Backup]:
     """All backups, newest first. Raises DeployError naming one that cannot be read."""
     backups = []
-    for file in sorted(folder.glob(f"backup_*/{METADATA_NAME}"), reverse=True):
+    files = folder.glob(f"backup_*/{METADATA_NAME}")
+    for file in sorted(files, key=lambda file: _place(file.parent.name), reverse=True):
         try:
             backups.append(Backup.model_validate_json(file.read_bytes()))
         except (OSError, ValidationError) as problem:
@@ -45,13 +59,13 @@ def make_backup(
     folder: Path, generation: Generation, *, by: str, label: str, automatic: bool
 ) -> Backup:
     """Name ``generation`` as a backup. Raises DeployError."""
-    stamp = base = f"backup_{clock.file_stamp()}"
-    counter = 1
+    base = f"backup_{clock.file_stamp()}"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        while (folder / stamp).exists():
-            counter += 1
-            stamp = f"{base}_{counter}"
+        # Behind every other one of this second, also where earlier ones were removed again.
+        places = [_place(one.name) for one in folder.glob(f"{base}*")]
+        last = max((number for stamp, number in places if stamp == base), default=0)
+        stamp = f"{base}_{last + 1}" if last else base
         (folder / stamp).mkdir(mode=0o700)
     except OSError as problem:
         raise DeployError(
@@ -70,3 +84,9 @@ def make_backup(
     )
     write_durably(folder / stamp / METADATA_NAME, backup.model_dump_json(indent=2).encode() + b"\n")
     return backup
+
+
+def remove_backup(folder: Path, backup: Backup) -> None:
+    """Take a backup away; its generation stays while something else keeps it. Raises OSError."""
+    shutil.rmtree(folder / backup.backup_id)
+    fsync_folder(folder)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
-from emojudge.errors import GateRefused
+from emojudge.errors import DeployError, GateRefused
 from emojudge.frozen import Frozen
 
 
@@ -22,23 +23,51 @@ class GateStatus(StrEnum):
 
 
 class Gate(Frozen):
-    """One gate with its reason. Integrity gates can never be overridden, judgement gates can."""
+    """One gate with its reason, and the evidence for it where there is more to read.
+
+    Integrity gates can never be overridden, judgement gates can.
+    """
 
     name: str
     status: GateStatus
     reason: str
+    evidence: str = ""
     integrity: bool = False
 
 
-def open_judgements(gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
+def passed(name: str, reason: str, *, evidence: str = "", integrity: bool = False) -> Gate:
+    """A gate that holds."""
+    return Gate(
+        name=name, status=GateStatus.PASS, reason=reason, evidence=evidence, integrity=integrity
+    )
+
+
+def failed(name: str, reason: str, *, evidence: str = "", integrity: bool = False) -> Gate:
+    """A gate that does not hold."""
+    return Gate(
+        name=name, status=GateStatus.FAIL, reason=reason, evidence=evidence, integrity=integrity
+    )
+
+
+def unknown(name: str, reason: str, *, evidence: str = "", integrity: bool = False) -> Gate:
+    """A gate that was not measured."""
+    return Gate(
+        name=name, status=GateStatus.UNKNOWN, reason=reason, evidence=evidence, integrity=integrity
+    )
+
+
+def open_judgements(gates: Iterable[Gate]) -> tuple[Gate, ...]:
     """The judgement gates that did not pass."""
     return tuple(
         gate for gate in gates if not gate.integrity and gate.status is not GateStatus.PASS
     )
 
 
-def require_judgements(gates: tuple[Gate, ...], force: str | None) -> None:
-    """Raise GateRefused unless all judgement gates passed or a reason overrides them."""
+def require_judgements(gates: Iterable[Gate], force: str | None) -> tuple[str, ...]:
+    """The names of gates that ``force`` overrides.
+
+    Raises GateRefused unless all judgement gates passed or a reason overrides them.
+    """
     unmet = open_judgements(gates)
     if unmet and not (force and force.strip()):
         listed = "; ".join(f"{gate.name} {gate.status.mark} {gate.reason}" for gate in unmet)
@@ -46,12 +75,16 @@ def require_judgements(gates: tuple[Gate, ...], force: str | None) -> None:
             f"Not replaced: {listed}. If you know better, give your reason with --force REASON; "
             "it goes into the audit."
         )
+    return tuple(gate.name for gate in unmet)
 
 
-OUTSIDE_A_STUDY = (
-    Gate(
-        name="judgement",
-        status=GateStatus.UNKNOWN,
-        reason="this model was not judged in a study",
-    ),
-)
+def require_integrity(gates: Iterable[Gate]) -> None:
+    """Raise DeployError naming the first integrity gate that failed; nothing overrides it."""
+    for gate in gates:
+        if gate.integrity and gate.status is GateStatus.FAIL:
+            raise DeployError(
+                f"Not replaced: {gate.name}: {gate.reason} The core in use is untouched."
+            )
+
+
+OUTSIDE_A_STUDY = (unknown("judgement", "this model was not judged in a study"),)

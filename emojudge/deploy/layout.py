@@ -1,143 +1,90 @@
-"""The store of generations on disk, and the small durable steps on it.
+"""The store of generations on disk: its paths, what stands there, and the commit point.
 
 ::
 
     <active_dir>/generations/<N>-<sha256 prefix>/{core.gguf, manifest.json}
     <active_dir>/incoming/<tx>/
     <active_dir>/current -> generations/…
-    <active_dir>/audit.jsonl  deploy.lock
+    <active_dir>/journal.json  audit.jsonl  deploy.lock
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from collections.abc import Iterable
+import shutil
+import uuid
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from emojudge.domain import ModelFile
+from emojudge.deploy.audit import UNDONE, AuditEntry, AuditLog
+from emojudge.deploy.generation import Generation, folder_name, number_in, read_generation
+from emojudge.deploy.journal import JournalFile
+from emojudge.deploy.places import (
+    ROOT_MODE,
+    SEALED_FOLDER_MODE,
+    make_folder,
+    mode_in,
+    require_trusted,
+)
 from emojudge.errors import DeployError
-from emojudge.frozen import Frozen
 from emojudge.paths import fsync_folder
 
-MANIFEST_NAME = "manifest.json"
-_GENERATION_NAME = re.compile(r"(?P<number>\d+)-(?P<prefix>[0-9a-f]{12})")
-_SHA_PREFIX = 12
-
-
-class CoreFile(Frozen):
-    """One file of a core; split sets have several."""
-
-    name: str
-    size: int
-    sha256: str
-
-
-class Manifest(Frozen):
-    """``manifest.json`` of a generation. ``model_path`` is what the companion opens."""
-
-    generation: int
-    name: str
-    model_path: str
-    quantization_method: str
-    size_mb: float
-    emotional_degradation: float | None
-    last_updated: str
-    replacement_checksum: str
-    files: tuple[CoreFile, ...]
-    by: str
-
-
-class Generation(Frozen):
-    """A core on disk with its manifest."""
-
-    number: int
-    folder: str
-    manifest: Manifest
-
-    @property
-    def size(self) -> int:
-        """Bytes of its model."""
-        return sum(file.size for file in self.manifest.files)
-
-    def missing_files(self) -> list[str]:
-        """Its files that are not there in their full size."""
-        folder = Path(self.folder)
-        return [
-            file.name
-            for file in self.manifest.files
-            if not (folder / file.name).is_file()
-            or (folder / file.name).stat().st_size != file.size
-        ]
-
-    def holds(self, files: Iterable[CoreFile | ModelFile]) -> bool:
-        """Whether this generation's model is exactly these files."""
-        return [one.sha256 for one in self.manifest.files] == [one.sha256 for one in files]
-
-
-class AuditEntry(Frozen):
-    """One line of ``audit.jsonl``: a committed change of the core."""
-
-    time: str
-    who: str
-    action: str
-    before: int | None
-    after: int
-    sha256: str
-    reason: str | None = None
+_OPEN_FOLDER = 0o755
 
 
 class CoreLayout:
-    """Paths and reads; nothing here changes which core is current except :meth:`switch`."""
+    """Paths and reads; :meth:`switch` is the only thing that changes which core is current."""
 
     def __init__(self, active_dir: Path) -> None:
         self.root = active_dir
         self.generations_dir = active_dir / "generations"
         self.incoming_dir = active_dir / "incoming"
         self.current = active_dir / "current"
-        self.audit_file = active_dir / "audit.jsonl"
+        self.audit_log = AuditLog(active_dir / "audit.jsonl")
+        self.journal = JournalFile(active_dir)
         self.lock_file = active_dir / "deploy.lock"
 
     def make(self) -> None:
-        """Create the folders. Raises DeployError."""
+        """Create the folders, and refuse a place that cannot be trusted. Raises DeployError."""
         try:
-            for folder in (self.root, self.generations_dir, self.incoming_dir):
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            require_trusted(self.root)
+            if not self.root.exists():
+                self.root.mkdir(parents=True, mode=ROOT_MODE)
+                fsync_folder(self.root.parent)
+            for folder in (self.generations_dir, self.incoming_dir):
+                if not folder.is_dir() or folder.is_symlink():
+                    make_folder(folder)
+                    fsync_folder(self.root)
         except OSError as problem:
             raise DeployError(
                 f"Cannot make the core store {self.root}: {problem.strerror}. Make it writable, or "
                 "set replacement_config.active_dir to a folder that is."
             ) from problem
 
-    def read_generation(self, folder: Path) -> Generation:
-        """Parse one generation. Raises DeployError."""
-        match = _GENERATION_NAME.fullmatch(folder.name)
-        try:
-            manifest = Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes())
-        except (OSError, ValidationError) as problem:
-            raise DeployError(
-                f"The generation {folder} has no readable manifest ({problem}). The core in use "
-                "is not affected unless it is this one; restore another generation."
-            ) from problem
-        if match is None or int(match["number"]) != manifest.generation:
-            raise DeployError(f"The generation folder {folder} does not match its manifest.")
-        return Generation(number=manifest.generation, folder=str(folder), manifest=manifest)
+    # Looking
 
-    def generations(self) -> list[Generation]:
-        """All generations, newest first."""
+    def folders(self) -> list[Path]:
+        """The folders of all generations, newest first; other names are not ours."""
         if not self.generations_dir.is_dir():
             return []
-        folders = [
-            path for path in self.generations_dir.iterdir() if _GENERATION_NAME.fullmatch(path.name)
-        ]
-        read = [self.read_generation(path) for path in folders]
-        return sorted(read, key=lambda one: -one.number)
+        found = [path for path in self.generations_dir.iterdir() if number_in(path.name)]
+        return sorted(found, key=lambda path: -(number_in(path.name) or 0))
 
-    def current_generation(self) -> Generation | None:
-        """What ``current`` points to, or None before the first core. Raises DeployError."""
+    def generations(self) -> list[Generation]:
+        """All generations, newest first. Raises DeployError naming one that cannot be read."""
+        return [read_generation(path) for path in self.folders()]
+
+    def generation(self, number: int) -> Generation:
+        """One generation. Raises DeployError when it is not there or cannot be read."""
+        folder = next((one for one in self.folders() if number_in(one.name) == number), None)
+        if folder is None:
+            raise DeployError(f"Generation {number} is not in {self.root} any more.")
+        return read_generation(folder)
+
+    def current_folder(self) -> str | None:
+        """The folder name that ``current`` points to; None before the first core.
+
+        Raises DeployError when it is not the link that emojudge makes.
+        """
         if not self.current.is_symlink():
             if self.current.exists():
                 raise DeployError(
@@ -145,56 +92,84 @@ class CoreLayout:
                     "then adopt the core with `emojudge deploy adopt`."
                 )
             return None
-        target = (self.root / self.current.readlink()).resolve()
-        if target.parent != self.generations_dir.resolve():
+        target = self.root / self.current.readlink()
+        if target.parent.resolve() != self.generations_dir.resolve():
             raise DeployError(
                 f"{self.current} points outside the store, to {target}. Someone changed it by "
                 "hand; point it back or restore a generation."
             )
-        return self.read_generation(target)
+        return target.name
 
-    def new_folder(self, number: int, sha256: str) -> Path:
-        """The folder name of a generation."""
-        return self.generations_dir / f"{number}-{sha256[:_SHA_PREFIX]}"
-
-    def switch(self, generation: Generation) -> None:
-        """The commit point: make ``generation`` current by renaming a symbolic link."""
-        temporary = self.root / f".current.{os.getpid()}"
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(Path(generation.folder).relative_to(self.root))
-        temporary.replace(self.current)
-        fsync_folder(self.root)
-
-    def remove_current(self) -> None:
-        """There is no core again: the first one could not be completed."""
-        self.current.unlink(missing_ok=True)
-        fsync_folder(self.root)
+    def current_generation(self) -> Generation | None:
+        """What ``current`` points to, or None before the first core. Raises DeployError."""
+        name = self.current_folder()
+        return read_generation(self.generations_dir / name) if name is not None else None
 
     def audit(self) -> list[AuditEntry]:
-        """All committed changes, oldest first."""
-        try:
-            lines = self.audit_file.read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        try:
-            return [AuditEntry.model_validate_json(line) for line in lines]
-        except ValidationError as problem:
-            raise DeployError(
-                f"{self.audit_file} cannot be read: {problem.errors()[0]['msg']}. The core in use "
-                "is not affected; look at the file before you change the core."
-            ) from problem
-
-    def append_audit(self, entry: AuditEntry) -> None:
-        """Add one line, durably."""
-        line = json.dumps(entry.model_dump(mode="json"), ensure_ascii=False) + "\n"
-        fd = os.open(self.audit_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(fd, line.encode())
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        """All changes, oldest first."""
+        return self.audit_log.entries()
 
     def predecessor(self) -> int | None:
         """The generation that was current before the last committed change, or None."""
-        entries = self.audit()
-        return entries[-1].before if entries else None
+        committed = [entry for entry in self.audit() if entry.action != UNDONE]
+        return committed[-1].before if committed else None
+
+    # Building and switching, under the store's lock
+
+    def next_number(self) -> int:
+        """A number that no generation has or had."""
+        used = [number_in(path.name) or 0 for path in self.folders()]
+        for entry in self.audit():
+            used += [entry.before or 0, entry.after or 0]
+        return max(used, default=0) + 1
+
+    def begin_staging(self) -> Path:
+        """A new folder in ``incoming``."""
+        folder = self.incoming_dir / uuid.uuid4().hex
+        make_folder(folder)
+        return folder
+
+    def new_folder(self, number: int, sha256: str) -> Path:
+        """Where a generation will stand."""
+        return self.generations_dir / folder_name(number, sha256)
+
+    def seal(self, staged: Path, folder: Path) -> Generation:
+        """Rename a staged folder into a generation, durably, and make it read-only."""
+        fsync_folder(staged)
+        staged.rename(folder)
+        folder.chmod(mode_in(SEALED_FOLDER_MODE, self.generations_dir))
+        fsync_folder(self.generations_dir)
+        fsync_folder(self.incoming_dir)
+        return read_generation(folder)
+
+    def switch(self, name: str | None) -> None:
+        """The commit point: point ``current`` to a generation's folder by renaming a link.
+
+        None takes ``current`` away: there was no core before.
+        """
+        if name is None:
+            self.current.unlink(missing_ok=True)
+        else:
+            temporary = self.root / f".current.{os.getpid()}"
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(Path(self.generations_dir.name) / name)
+            temporary.replace(self.current)
+        fsync_folder(self.root)
+
+    def discard(self, folder: Path) -> None:
+        """Remove a generation: out of sight in one step, so that no half of it is ever found."""
+        gone = self.incoming_dir / f"{folder.name}.{uuid.uuid4().hex}"
+        if os.access(folder, os.W_OK) or folder.stat().st_uid == os.geteuid():
+            folder.chmod(_OPEN_FOLDER)
+        folder.rename(gone)
+        fsync_folder(self.generations_dir)
+        shutil.rmtree(gone)
+
+    def clear(self) -> None:
+        """Remove what a crash left behind: staged files and names that were never put in place."""
+        if not self.root.is_dir():
+            return
+        for left in (*self.root.glob(".current.*"), *self.root.glob(".journal.json.*.tmp")):
+            left.unlink(missing_ok=True)
+        for left in self.incoming_dir.iterdir() if self.incoming_dir.is_dir() else ():
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()

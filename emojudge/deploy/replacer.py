@@ -1,55 +1,59 @@
-"""CoreModelReplacer: adopt, replace, back up, restore, roll back."""
+"""CoreModelReplacer: adopt, replace, back up, restore, roll back, export, scrub."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from emojudge import clock
-from emojudge.candidates.discover import read_model
-from emojudge.deploy.backups import Backup, list_backups, make_backup
-from emojudge.deploy.companion_manifest import read_companion_manifest, update_companion_manifest
-from emojudge.deploy.gates import OUTSIDE_A_STUDY, Gate, GateStatus, require_judgements
-from emojudge.deploy.layout import (
-    MANIFEST_NAME,
-    AuditEntry,
-    CoreFile,
-    CoreLayout,
-    Generation,
-    Manifest,
+from emojudge.deploy.audit import Change, Origin
+from emojudge.deploy.backups import Backup, list_backups, make_backup, remove_backup
+from emojudge.deploy.candidate_gates import (
+    TryModel,
+    hash_gate,
+    size_gate,
+    structure_gate,
+    template_gate,
+    trial_gates,
+    try_in_sandbox,
 )
+from emojudge.deploy.companion_manifest import CompanionManifest
+from emojudge.deploy.export import Scrubbed, export_generation, scrub
+from emojudge.deploy.gates import (
+    OUTSIDE_A_STUDY,
+    Gate,
+    GateStatus,
+    require_integrity,
+    require_judgements,
+)
+from emojudge.deploy.generation import MANIFEST_NAME, CoreFile, Generation, Manifest
+from emojudge.deploy.hooks import Hooks
+from emojudge.deploy.layout import CoreLayout
 from emojudge.deploy.own_errors import OwnErrors
-from emojudge.deploy.staging import Progress, shards_of, stage
+from emojudge.deploy.places import MODEL_MODE, mode_in, require_trusted, why_read_only
+from emojudge.deploy.plan import Plan, plan_for
+from emojudge.deploy.progress import Going, Progress, quiet
+from emojudge.deploy.recovery import interrupted, recover
+from emojudge.deploy.retention import prune
+from emojudge.deploy.staging import free_bytes, shards_of, stage
+from emojudge.deploy.status import Status
+from emojudge.deploy.switching import Switching
+from emojudge.deploy.targets import make_target, tell
 from emojudge.domain import Specs
-from emojudge.errors import CandidateError, DeployError, EmojudgeError
-from emojudge.paths import fsync_folder, write_durably
+from emojudge.errors import DeployError, EmojudgeError, LockHeld
+from emojudge.paths import write_durably
 from emojudge.store.locks import HeldLock
 
-_READ_ONLY_FOLDER = 0o555
 _MEGABYTE = 1_000_000
 _LOG = logging.getLogger(__name__)
 ANY = -1
-"""Promote whatever is current now, without having looked."""
-
-
-def _quiet(done: int, total: int) -> None:
-    """No progress wanted."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """What the store holds; ``predecessor`` is where a rollback would go."""
-
-    current: Generation | None
-    predecessor: Generation | None
-    generations: tuple[Generation, ...]
-    backups: tuple[Backup, ...]
-    audit: tuple[AuditEntry, ...]
+"""Change whatever is current now, without having looked."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,16 @@ class Incoming:
     name: str
     expected_sha256: tuple[str, ...] | None = None
     emotional_degradation: float | None = None
+    origin: Origin = field(default_factory=Origin)
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A generation that holds a model, and what it took to have it."""
+
+    generation: Generation
+    staged_bytes: int = 0
+    staged_seconds: float = 0.0
 
 
 class CoreModelReplacer:
@@ -78,13 +92,22 @@ class CoreModelReplacer:
         manifest: Path | None = None,
         minimum_size_mb: float = 1.0,
         auto_backup: bool = True,
+        keep_backups: int = 5,
+        hooks: Hooks | None = None,
+        targets: tuple[str, ...] = (),
+        try_model: TryModel | None = try_in_sandbox,
     ) -> None:
+        """``try_model`` None leaves the gates of weights and smoke unknown."""
         self.layout = CoreLayout(active_dir)
         self.backup_dir = backup_dir
         self._who = who
-        self._manifest = manifest
+        self._companion = CompanionManifest(manifest) if manifest is not None else None
         self._minimum_size = minimum_size_mb * _MEGABYTE
         self._auto_backup = auto_backup
+        self._keep_backups = keep_backups
+        self.hooks = hooks or Hooks()
+        self._targets = targets
+        self._try_model = try_model
 
     # Looking
 
@@ -92,13 +115,16 @@ class CoreModelReplacer:
     def status(self) -> Status:
         """What is there now. Raises DeployError when the store was tampered with."""
         generations = self.layout.generations()
+        audit = self.layout.audit()
         before = self.layout.predecessor()
         return Status(
             current=self.layout.current_generation(),
             predecessor=next((one for one in generations if one.number == before), None),
             generations=tuple(generations),
             backups=tuple(self.list_backups()),
-            audit=tuple(self.layout.audit()),
+            audit=tuple(audit),
+            read_only=why_read_only(self.layout.root),
+            interrupted=interrupted(self.layout),
         )
 
     @OwnErrors()
@@ -106,49 +132,103 @@ class CoreModelReplacer:
         """All backups, newest first."""
         return list_backups(self.backup_dir)
 
-    def _structure(self, shards: list[Path]) -> tuple[Gate, Specs | None]:
-        try:
-            specs, _ = read_model(shards[0].stem, shards)
-        except CandidateError as problem:
-            return Gate(
-                name="structure", status=GateStatus.FAIL, reason=str(problem), integrity=True
-            ), None
-        return Gate(
-            name="structure",
-            status=GateStatus.PASS,
-            reason=f"{specs.architecture}, {specs.quantization}",
-            integrity=True,
-        ), specs
-
-    def _size(self, shards: list[Path]) -> Gate:
-        size = sum(path.stat().st_size for path in shards if path.is_file())
-        enough = size >= self._minimum_size
-        return Gate(
-            name="size",
-            status=GateStatus.PASS if enough else GateStatus.FAIL,
-            reason=f"{size / _MEGABYTE:.0f} MB, at least {self._minimum_size / _MEGABYTE:g} wanted",
-            integrity=True,
-        )
+    @OwnErrors()
+    def look_at(self, path: Path) -> tuple[Gate, ...]:
+        """The gates that can be seen from a model's header, without reading its weights."""
+        shards = shards_of(path)
+        structure, specs = structure_gate(shards)
+        gates = [structure, self._size_gate(shards)]
+        if specs is not None:
+            gates.append(template_gate(specs.chat_template, self.layout.current_generation()))
+        return tuple(gates)
 
     @OwnErrors()
-    def validate(self, path: Path) -> tuple[Gate, ...]:
-        """The integrity gates that can be seen without copying the model."""
-        shards = self._shards(path)
-        return self._structure(shards)[0], self._size(shards)
+    def validate(self, path: Path, progress: Progress = quiet) -> tuple[Gate, ...]:
+        """All gates that a model's files answer, the trial in the sandbox included."""
+        shards = shards_of(path)
+        gates = self.look_at(path)
+        structure, specs = structure_gate(shards)
+        if specs is None or structure.status is not GateStatus.PASS:
+            return gates
+        progress(Going("loading in the sandbox"))
+        size = sum(shard.stat().st_size for shard in shards)
+        return gates + trial_gates(shards, specs, size, self._try_model)
 
-    def _shards(self, path: Path) -> list[Path]:
-        if not path.exists() and not path.is_symlink():
-            raise DeployError(f"There is no model at {path}. Name a GGUF file or its folder.")
-        return shards_of(path)
+    def _size_gate(self, shards: list[Path]) -> Gate:
+        size = sum(path.stat().st_size for path in shards if path.is_file())
+        return size_gate(size, self._minimum_size)
+
+    @OwnErrors()
+    def plan(self, size: int, sha256: tuple[str, ...] | None) -> Plan:
+        """What promoting a model of ``size`` bytes would cost."""
+        kept = self._kept(sha256)
+        number = kept.number if kept is not None else None
+        return plan_for(size, number, free_bytes(self.layout.root), self.layout.audit())
 
     # Changing
 
+    def _switching(self) -> Switching:
+        return Switching(
+            self.layout,
+            hooks=self.hooks,
+            companion=self._companion,
+            tell=self._tell if self._has_targets else None,
+            who=self._who,
+        )
+
+    @property
+    def _has_targets(self) -> bool:
+        overridden = type(self).deploy_to_custom_target
+        return bool(self._targets) or (overridden is not CoreModelReplacer.deploy_to_custom_target)
+
+    def _tell(self, model: Path) -> None:
+        tell(self.deploy_to_custom_target, model)
+
+    def deploy_to_custom_target(self, path: Path) -> None:
+        """Give the core's model to the targets that the config names; subclasses may do more.
+
+        Called within a change, after the switch, and again with the model before when the change
+        is taken back. Whatever is raised takes the change back.
+        """
+        for name in self._targets:
+            make_target(name).deploy(path)
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
+        """The store's lock; what a crash left is ended before anything else is begun."""
+        read_only = why_read_only(self.layout.root)
+        if read_only is not None:
+            raise DeployError(f"The core cannot be changed: {read_only}.")
         self.layout.make()
         lock = HeldLock(self.layout.lock_file, f"The core store {self.layout.root}")
         try:
+            said = recover(self.layout, self._switching())
+            if said is not None:
+                _LOG.warning("%s", said)
             yield
+        finally:
+            lock.release()
+
+    @OwnErrors()
+    def recover(self) -> str | None:
+        """End what a crash interrupted; a sentence for people, None when there was nothing.
+
+        Whoever may only look, or comes while somebody changes the core, gets told and waits.
+        """
+        if not self.layout.root.is_dir():
+            return None
+        if why_read_only(self.layout.root) is not None:
+            return interrupted(self.layout)
+        waiting = interrupted(self.layout) is not None
+        left = self.layout.incoming_dir.is_dir() and any(self.layout.incoming_dir.iterdir())
+        if not waiting and not left:
+            return None
+        try:
+            lock = HeldLock(self.layout.lock_file, f"The core store {self.layout.root}")
+        except LockHeld:
+            return None
+        try:
+            return recover(self.layout, self._switching())
         finally:
             lock.release()
 
@@ -163,38 +243,49 @@ class CoreModelReplacer:
             )
         return current
 
-    def _build(self, incoming: Incoming, progress: Progress) -> Generation:
+    def _build(self, incoming: Incoming, template: str | None, progress: Progress) -> _Built:
         """Stage, check the staged files, and rename them into a generation."""
-        transaction = self.layout.incoming_dir / uuid.uuid4().hex
-        transaction.mkdir(mode=0o700)
+        shards = shards_of(incoming.path)
+        transaction = self.layout.begin_staging()
         try:
-            files = stage(self._shards(incoming.path), transaction, progress)
-            self._check_hashes(files, incoming)
-            staged = [transaction / file.name for file in files]
-            structure, specs = self._structure(staged)
-            for gate in (structure, self._size(staged)):
-                if gate.status is not GateStatus.PASS:
-                    raise DeployError(
-                        f"Not replaced: {gate.name}: {gate.reason}. The core in use is untouched."
-                    )
-            assert specs is not None
-            return self._seal(transaction, incoming, files, specs)
+            started = time.monotonic()
+            files = stage(shards, transaction, progress)
+            seconds = time.monotonic() - started
+            specs = self._check(files, transaction, incoming, progress)
+            if specs.chat_template != template:
+                raise DeployError(
+                    f"{incoming.path} changed while it was looked at. Wait until it is complete, "
+                    "then try again; the core in use is untouched."
+                )
+            progress(Going("putting it in place"))
+            generation = self._seal(transaction, incoming, files, specs)
+            return _Built(generation, sum(file.size for file in files), seconds)
         finally:
             shutil.rmtree(transaction, ignore_errors=True)
 
-    def _check_hashes(self, files: tuple[CoreFile, ...], incoming: Incoming) -> None:
-        hashes = tuple(file.sha256 for file in files)
-        if incoming.expected_sha256 is not None and hashes != incoming.expected_sha256:
-            raise DeployError(
-                f"{incoming.path} is not the file that was judged: its sha256 is now "
-                f"{hashes[0][:12]}…, it was {incoming.expected_sha256[0][:12]}…. Run discover "
-                "again; the core in use is untouched."
-            )
+    def _check(
+        self,
+        files: tuple[CoreFile, ...],
+        transaction: Path,
+        incoming: Incoming,
+        progress: Progress,
+    ) -> Specs:
+        """The integrity gates, on the staged files. Raises DeployError."""
+        progress(Going("checking what was copied"))
+        staged = [transaction / file.name for file in files]
+        size = sum(file.size for file in files)
+        require_integrity([hash_gate(files, incoming.expected_sha256)])
+        structure, specs = structure_gate(staged)
+        require_integrity([structure, size_gate(size, self._minimum_size)])
+        assert specs is not None
+        progress(Going("loading it in the sandbox"))
+        require_integrity(trial_gates(staged, specs, size, self._try_model))
+        return specs
 
     def _seal(
         self, transaction: Path, incoming: Incoming, files: tuple[CoreFile, ...], specs: Specs
     ) -> Generation:
-        number = max((one.number for one in self.layout.generations()), default=0) + 1
+        number = self.layout.next_number()
         folder = self.layout.new_folder(number, files[0].sha256)
         manifest = Manifest(
             generation=number,
@@ -209,79 +300,77 @@ class CoreModelReplacer:
             by=self._who,
         )
         content = manifest.model_dump_json(indent=2).encode() + b"\n"
-        write_durably(transaction / MANIFEST_NAME, content, mode=0o444)
-        fsync_folder(transaction)
-        transaction.rename(folder)
-        folder.chmod(_READ_ONLY_FOLDER)
-        fsync_folder(self.layout.generations_dir)
-        return self.layout.read_generation(folder)
+        mode = mode_in(MODEL_MODE, self.layout.root)
+        write_durably(transaction / MANIFEST_NAME, content, exact_mode=mode)
+        return self.layout.seal(transaction, folder)
 
-    def _commit(
-        self, action: str, before: Generation | None, after: Generation, reason: str | None
-    ) -> Generation:
-        """Switch, update the companion's manifest, write the audit line."""
-        if self._manifest is not None:
-            read_companion_manifest(self._manifest)
-        entry = AuditEntry(
+    def _kept(self, sha256: tuple[str, ...] | None) -> Generation | None:
+        """A whole generation that already holds these files."""
+        if not sha256:
+            return None
+        for one in self.layout.generations():
+            if tuple(file.sha256 for file in one.manifest.files) == sha256:
+                try:
+                    one.require_whole()
+                except DeployError as problem:
+                    _LOG.warning("%s", problem)
+                else:
+                    return one
+        return None
+
+    def _change(
+        self,
+        action: str,
+        before: Generation | None,
+        built: _Built,
+        reason: str | None = None,
+        overridden: tuple[str, ...] = (),
+        origin: Origin | None = None,
+    ) -> Change:
+        return Change(
+            transaction=uuid.uuid4().hex,
             time=clock.stamp(),
             who=self._who,
             action=action,
             before=before.number if before else None,
-            after=after.number,
-            sha256=after.manifest.replacement_checksum,
+            after=built.generation.number,
+            sha256=built.generation.manifest.replacement_checksum,
             reason=reason,
+            overridden=overridden,
+            origin=origin or Origin(),
+            staged_bytes=built.staged_bytes,
+            staged_seconds=round(built.staged_seconds, 3),
         )
-        try:
-            self.layout.switch(after)
-            self._tell_companion(after)
-            self.layout.append_audit(entry)
-        except (OSError, EmojudgeError) as problem:
-            self._go_back(before)
-            raise DeployError(
-                f"The switch failed and was taken back, the core in use is the one before: "
-                f"{problem}"
-            ) from problem
+
+    def _switch(self, change: Change, after: Generation, progress: Progress) -> Generation:
+        progress(Going("switching"))
+        after.require_whole()
+        self._switching().run(change, after, progress)
         return after
 
-    def _tell_companion(self, generation: Generation) -> None:
-        if self._manifest is not None:
-            update_companion_manifest(self._manifest, generation.manifest)
-
-    def _go_back(self, before: Generation | None) -> None:
-        """Undo a switch that could not be completed."""
-        if before is None:
-            self.layout.remove_current()
-            return
-        self.layout.switch(before)
+    def _tidy(self, spare: tuple[int, ...] = ()) -> None:
+        """Prune; that something cannot be removed does not undo a change that is complete."""
         try:
-            self._tell_companion(before)
-        except EmojudgeError as problem:
-            _LOG.error("the companion's manifest is out of step: %s", problem)
-
-    def _kept(self, sha256: tuple[str, ...] | None) -> Generation | None:
-        """A whole generation that already holds these files."""
-        return next(
-            (
-                one
-                for one in self.layout.generations()
-                if sha256
-                and tuple(file.sha256 for file in one.manifest.files) == sha256
-                and not one.missing_files()
-            ),
-            None,
-        )
+            prune(self.layout, self.backup_dir, self._keep_backups, spare)
+        except (OSError, EmojudgeError) as problem:
+            _LOG.warning("older generations could not be removed: %s", problem)
 
     @OwnErrors()
-    def adopt(self, path: Path, name: str, progress: Progress = _quiet) -> Generation:
+    def adopt(self, path: Path, name: str, progress: Progress = quiet) -> Generation:
         """Take over a core that is already in use as the first generation."""
+        structure, specs = structure_gate(shards_of(path))
+        require_integrity([structure])
+        assert specs is not None
         with self._locked():
+            self.layout.journal.require_undamaged()
             if self.layout.current_generation() is not None:
                 raise DeployError(
                     f"{self.layout.root} has a core already; replace it with "
                     "`emojudge deploy replace`."
                 )
-            generation = self._build(Incoming(path=path, name=name), progress)
-            return self._commit("adopt", None, generation, None)
+            built = self._build(Incoming(path=path, name=name), specs.chat_template, progress)
+            change = self._change("adopt", None, built)
+            return self._switch(change, built.generation, progress)
 
     @OwnErrors()
     def replace(
@@ -291,29 +380,68 @@ class CoreModelReplacer:
         expected: int | None = ANY,
         judgements: tuple[Gate, ...] = OUTSIDE_A_STUDY,
         force: str | None = None,
-        progress: Progress = _quiet,
+        progress: Progress = quiet,
     ) -> Generation:
         """Promote a model; ``expected`` is the generation that was seen to be current.
 
         Raises GateRefused, DeployError or LockHeld; the core in use is then untouched.
         """
-        if self._kept(incoming.expected_sha256) is None:
-            self._shards(incoming.path)
-        require_judgements(judgements, force)
+        template = self._template_of(incoming)
+        require_judgements([*judgements, self._template_gate(incoming, template)], force)
         with self._locked():
+            self.layout.journal.require_undamaged()
             before = self._check_expected(expected)
-            generation = self._kept(incoming.expected_sha256) or self._build(incoming, progress)
-            if before is not None and generation.number == before.number:
+            # Somebody may have changed the core while this one waited for the lock.
+            gates = [*judgements, self._template_gate(incoming, template)]
+            overridden = require_judgements(gates, force)
+            kept = self._kept(incoming.expected_sha256)
+            self._tidy(spare=(kept.number,) if kept is not None else ())
+            built = _Built(kept) if kept else self._build(incoming, template, progress)
+            if before is not None and built.generation.number == before.number:
                 raise DeployError(f"{incoming.name} is the core already.")
-            if before is not None and self._auto_backup:
-                make_backup(
-                    self.backup_dir,
-                    before,
-                    by=self._who,
-                    label=f"before {incoming.name}",
-                    automatic=True,
-                )
-            return self._commit("promote", before, generation, force)
+            change = self._change(
+                "promote", before, built, force if overridden else None, overridden, incoming.origin
+            )
+            with self._backed_up(before, incoming.name):
+                self._switch(change, built.generation, progress)
+            # Not after a rollback, which has no time for files of any size.
+            self._tidy()
+            return built.generation
+
+    def _template_of(self, incoming: Incoming) -> str | None:
+        """The candidate's chat template, from a kept copy or its own file. Raises DeployError."""
+        kept = self._kept(incoming.expected_sha256)
+        if kept is not None:
+            shards = [Path(kept.folder) / file.name for file in kept.manifest.files]
+        else:
+            shards = shards_of(incoming.path)
+        structure, specs = structure_gate(shards)
+        require_integrity([structure])
+        assert specs is not None
+        return specs.chat_template
+
+    def _template_gate(self, incoming: Incoming, template: str | None) -> Gate:
+        return template_gate(template, self.layout.current_generation())
+
+    @contextlib.contextmanager
+    def _backed_up(self, before: Generation | None, name: str) -> Iterator[None]:
+        """An automatic backup of the core before, which goes again if the change does."""
+        if before is None or not self._auto_backup:
+            yield
+            return
+        backup = self._make_backup(before, f"before {name}", automatic=True)
+        try:
+            yield
+        except BaseException:
+            if self.layout.current_folder() == before.folder_name:
+                remove_backup(self.backup_dir, backup)
+            raise
+
+    def _make_backup(self, generation: Generation, label: str, *, automatic: bool) -> Backup:
+        require_trusted(self.backup_dir)
+        return make_backup(
+            self.backup_dir, generation, by=self._who, label=label, automatic=automatic
+        )
 
     @OwnErrors()
     def backup(self, label: str) -> Backup:
@@ -322,22 +450,14 @@ class CoreModelReplacer:
             current = self.layout.current_generation()
             if current is None:
                 raise DeployError("There is no core yet, so there is nothing to back up.")
-            return make_backup(self.backup_dir, current, by=self._who, label=label, automatic=False)
+            return self._make_backup(current, label, automatic=False)
 
     def _go_to(self, action: str, number: int, expected: int | None) -> Generation:
         before = self._check_expected(expected)
-        target = next((one for one in self.layout.generations() if one.number == number), None)
-        if target is None:
-            raise DeployError(f"Generation {number} is not in {self.layout.root} any more.")
+        target = self.layout.generation(number)
         if before is not None and before.number == number:
             raise DeployError(f"Generation {number} is the core already.")
-        missing = target.missing_files()
-        if missing:
-            raise DeployError(
-                f"Generation {number} is not whole: {missing[0]} is missing or cut short. The "
-                "core in use is untouched."
-            )
-        return self._commit(action, before, target, None)
+        return self._switch(self._change(action, before, _Built(target)), target, quiet)
 
     @OwnErrors()
     def restore(self, number: int, *, expected: int | None = ANY) -> Generation:
@@ -348,11 +468,17 @@ class CoreModelReplacer:
     @OwnErrors()
     def restore_backup(self, backup_id: str, *, expected: int | None = ANY) -> Generation:
         """Restore the generation that a backup names."""
-        backup = next((one for one in self.list_backups() if one.backup_id == backup_id), None)
+        return self.restore(self._backup(backup_id).generation, expected=expected)
+
+    def _backup(self, backup_id: str) -> Backup:
+        backups = self.list_backups()
+        backup = next((one for one in backups if one.backup_id == backup_id), None)
         if backup is None:
-            known = ", ".join(one.backup_id for one in self.list_backups()) or "none"
-            raise DeployError(f"There is no backup {backup_id!r} in {self.backup_dir}; {known}.")
-        return self.restore(backup.generation, expected=expected)
+            known = ", ".join(one.backup_id for one in backups) or "none"
+            raise DeployError(
+                f"There is no backup {backup_id!r} in {self.backup_dir}; there: {known}."
+            )
+        return backup
 
     @OwnErrors()
     def rollback(self, *, expected: int | None = ANY) -> Generation:
@@ -362,3 +488,29 @@ class CoreModelReplacer:
             if number is None:
                 raise DeployError("There is nothing to roll back to: no core was replaced yet.")
             return self._go_to("rollback", number, expected)
+
+    # Copies and checks
+
+    @OwnErrors()
+    def export(self, backup_id: str, target: Path, progress: Progress = quiet) -> list[Path]:
+        """Real copies of a backup's generation, for another disk; ``current`` is the core."""
+        if backup_id == "current":
+            generation = self.layout.current_generation()
+            if generation is None:
+                raise DeployError("There is no core yet, so there is nothing to export.")
+        else:
+            generation = self.layout.generation(self._backup(backup_id).generation)
+        return export_generation(generation, target, progress)
+
+    @OwnErrors()
+    def scrub(self, progress: Progress = quiet) -> list[Scrubbed]:
+        """Hash every generation again, and compare with what was written."""
+        return scrub(self.layout.generations(), progress)
+
+    @OwnErrors()
+    def verify_audit(self) -> list[str]:
+        """What is wrong with the audit's chain, a sentence each; empty when it holds."""
+        journal = self.layout.journal.read()
+        if journal is None:
+            return ["the journal cannot be read, so lines cut off its end would go unnoticed"]
+        return self.layout.audit_log.verify(journal.audit_head)

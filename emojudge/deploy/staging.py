@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from emojudge.candidates.discover import SPLIT_NAME
 from emojudge.candidates.gguf import open_model_file
-from emojudge.candidates.hashing import CHUNK
-from emojudge.deploy.layout import CoreFile
+from emojudge.deploy.copying import copy_file
+from emojudge.deploy.generation import CoreFile
+from emojudge.deploy.progress import Going, Progress
 from emojudge.errors import DeployError
 from emojudge.text import human_bytes
 
-_SPACE_MARGIN = 64 << 20
-_READ_ONLY_FILE = 0o444
-Progress = Callable[[int, int], None]
+SPACE_MARGIN = 64 << 20
 
 
 def shards_of(path: Path) -> list[Path]:
     """All files of the model at ``path``: itself, or its whole split set in order.
 
-    Raises DeployError when the path is a folder with no or several models.
+    Raises DeployError when there is nothing, or when it is a folder with no or several models.
     """
+    if not path.exists() and not path.is_symlink():
+        raise DeployError(f"There is no model at {path}. Name a GGUF file or its folder.")
     if path.is_dir():
         files = sorted(path.glob("*.gguf"))
         stems = {
@@ -48,49 +47,43 @@ def core_name(shard: Path) -> str:
     return f"core-{match['number']}-of-{match['count']}.gguf" if match else "core.gguf"
 
 
-def _copy(source_fd: int, target: Path, advance: Callable[[int], None]) -> CoreFile:
-    digest = hashlib.sha256()
-    size = 0
-    out = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        while chunk := os.read(source_fd, CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(out, view) :]
-            advance(len(chunk))
-        os.fchmod(out, _READ_ONLY_FILE)
-        os.fsync(out)
-    finally:
-        os.close(out)
-    return CoreFile(name=target.name, size=size, sha256=digest.hexdigest())
+def free_bytes(folder: Path) -> int:
+    """Bytes that may still be written where ``folder`` is or will be."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Raise DeployError unless ``size`` bytes and a margin fit."""
+    free = free_bytes(folder)
+    if free < size + SPACE_MARGIN:
+        raise DeployError(
+            f"Staging needs {human_bytes(size + SPACE_MARGIN)} in {folder}, "
+            f"{human_bytes(free)} are free. Free some space; the core in use is untouched."
+        )
 
 
 def stage(shards: list[Path], folder: Path, progress: Progress) -> tuple[CoreFile, ...]:
-    """Copy all shards into ``folder``. ``progress`` gets (bytes done, bytes in all).
+    """Copy all shards into ``folder``.
 
-    Raises DeployError on too little space and on a source that changes meanwhile.
+    Raises DeployError on too little space and on a source that changes meanwhile, and
+    CandidateError on one that is no regular file.
     """
     descriptors = [open_model_file(path) for path in shards]
     try:
         before = [os.fstat(fd) for fd in descriptors]
         total = sum(state.st_size for state in before)
-        free = shutil.disk_usage(folder).free
-        if free < total + _SPACE_MARGIN:
-            raise DeployError(
-                f"Staging needs {human_bytes(total + _SPACE_MARGIN)} in {folder.parent.parent}, "
-                f"{human_bytes(free)} are free. Free some space; the core in use is untouched."
-            )
+        require_space(folder.parent.parent, total)
         done = 0
 
         def advance(count: int) -> None:
             nonlocal done
             done += count
-            progress(done, total)
+            progress(Going("copying and hashing", done, total))
 
         files = tuple(
-            _copy(fd, folder / core_name(path), advance)
+            copy_file(fd, folder / core_name(path), advance)
             for fd, path in zip(descriptors, shards, strict=True)
         )
         for fd, path, old, file in zip(descriptors, shards, before, files, strict=True):

@@ -26,6 +26,7 @@ class LoadModel(Frozen):
 
     ``batch_width`` sequences decode together. ``context_length`` bounds each of them, in tokens;
     None means what the model was made for. Memory is taken for the longest prompt, not for this.
+    ``check_tensors`` fails on NaN and Inf in the weights, at the price of looking at all of them.
     """
 
     kind: Literal["load"] = "load"
@@ -37,6 +38,7 @@ class LoadModel(Frozen):
     main_gpu: int = 0
     tensor_split: tuple[float, ...] | None = None
     template: str | None = None
+    check_tensors: bool = False
 
 
 class Generate(Frozen):

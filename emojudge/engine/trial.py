@@ -44,14 +44,15 @@ async def try_model(
     threads: int = 1,
     has_template: bool = True,
     size: int | None = None,
+    check_tensors: bool = False,
     limits: SandboxLimits | None = None,
 ) -> Trial:
     """Load ``path`` and generate greedily in a sandboxed worker, on the CPU.
 
-    ``has_template`` False asks in plain text; ``size`` is that of all shards of a split model.
-    Raises EngineError when llama.cpp refuses the file
-    or the model says nothing, and WorkerDied when the file ends, hangs or exhausts the worker;
-    either way only the worker is lost.
+    ``has_template`` False asks in plain text; ``size`` is that of all shards of a split model;
+    ``check_tensors`` looks for NaN and Inf in all weights. Raises EngineError when llama.cpp
+    refuses the file or the model says nothing, and WorkerDied when the file ends, hangs or
+    exhausts the worker; either way only the worker is lost.
     """
     try:
         allowed = limits or limits_for(size or path.stat().st_size)
@@ -74,7 +75,13 @@ async def try_model(
         sandboxed = await answer(Sandboxed)
         template = None if has_template else _PLAIN_TEMPLATE
         await process.send(
-            LoadModel(path=str(path), threads=threads, gpu_layers=0, template=template)
+            LoadModel(
+                path=str(path),
+                threads=threads,
+                gpu_layers=0,
+                template=template,
+                check_tensors=check_tensors,
+            )
         )
         ready = await answer(ModelReady)
         await process.send(

@@ -95,7 +95,7 @@ class _Loaded:
         started = time.monotonic()
         placement = Placement(command.gpu_layers, command.main_gpu, command.tensor_split)
         self._channel = channel
-        self._model = LlamaModel(command.path, placement)
+        self._model = LlamaModel(command.path, placement, check_tensors=command.check_tensors)
         self._batcher = Batcher(
             self._model, command.batch_width, command.threads, command.context_length
         )

@@ -12,13 +12,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from emojudge.columns import aligned
 from emojudge.config_file import load_config
 from emojudge.errors import EngineError
+from emojudge.pipeline.bench_figures import BenchFigures, Figure
 from emojudge.pipeline.bench_terminal import TimedTerminal
 from emojudge.pipeline.planted_study import store_planted_study
 from emojudge.pipeline.rating import RaterSession
@@ -48,59 +46,7 @@ _CRITERIA = 4
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One figure and its bound, both in ``unit``."""
-
-    name: str
-    value: float
-    unit: str
-    bound: float | None
-    detail: str = ""
-
-    @property
-    def reached(self) -> bool:
-        """Whether it keeps its bound."""
-        return self.bound is None or self.value <= self.bound
-
-    def shown(self, value: float | None) -> str:
-        """A value as people read it."""
-        if value is None:
-            return "–"
-        if self.unit == "share":
-            return f"{value:.1%}"
-        if self.unit == "bytes/s":
-            return f"{value / 1000:.0f} kB/s"
-        return f"{value:.3g} {self.unit}".rstrip()
-
-
-@dataclass(frozen=True)
-class UiBench:
-    """All figures."""
-
-    figures: tuple[Figure, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return {"figures": [{**asdict(one), "reached": one.reached} for one in self.figures]}
-
-    def lines(self) -> list[str]:
-        """For a terminal."""
-        rows = [["", "measured", "bound", "", ""]]
-        rows += [
-            [
-                one.name,
-                one.shown(one.value),
-                one.shown(one.bound),
-                "" if one.bound is None else "✓" if one.reached else "✗ missed",
-                one.detail,
-            ]
-            for one in self.figures
-        ]
-        return aligned(rows, right=(1, 2))
-
-
-def run_ui_benchmark(repetitions: int, progress: Progress) -> UiBench:
+def run_ui_benchmark(repetitions: int, progress: Progress) -> BenchFigures:
     """Time everything in temporary folders (some minutes). Raises EmojudgeError."""
     models = asyncio.run(demo_ladder(lambda text: None))
     steps: Sequence[tuple[str, Callable[[Path], list[Figure]]]] = (
@@ -116,7 +62,7 @@ def run_ui_benchmark(repetitions: int, progress: Progress) -> UiBench:
         with tempfile.TemporaryDirectory(prefix="emojudge-bench-") as folder:
             figures += measure(Path(folder))
     progress("done", len(steps), len(steps))
-    return UiBench(tuple(figures))
+    return BenchFigures(tuple(figures))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

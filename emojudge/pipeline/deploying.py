@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from emojudge.config_file import LoadedConfig
+from emojudge.deploy.audit import Origin
+from emojudge.deploy.candidate_gates import try_in_sandbox
 from emojudge.deploy.gates import Gate, GateStatus
+from emojudge.deploy.hooks import Hooks
 from emojudge.deploy.replacer import CoreModelReplacer, Incoming
 from emojudge.domain import Candidate
 from emojudge.judges.fidelity import Measure, fidelity_of
 from emojudge.judges.section_parts import percent_text
+from emojudge.provenance import ratings_sha256
 from emojudge.ranking.decision import Kind
 from emojudge.ranking.standing import CandidateScore, Standing
+from emojudge.report.write import newest_report
 from emojudge.settings import login_name
 from emojudge.view import CoreChange, CoreSummary, StudyView
 
@@ -25,6 +32,16 @@ def replacer_for(loaded: LoadedConfig, who: str | None = None) -> CoreModelRepla
         manifest=loaded.resolve(wanted) if wanted else None,
         minimum_size_mb=replacement.minimum_size_mb,
         auto_backup=replacement.auto_backup,
+        keep_backups=replacement.keep_backups,
+        hooks=Hooks(
+            pre_command=replacement.pre_command,
+            restart_command=replacement.restart_command,
+            health_check=replacement.health_check,
+            command_seconds=replacement.command_deadline_seconds,
+            health_seconds=replacement.health_deadline_seconds,
+        ),
+        targets=replacement.targets,
+        try_model=try_in_sandbox if replacement.validation_required else None,
     )
 
 
@@ -35,16 +52,41 @@ def core_summary(loaded: LoadedConfig) -> CoreSummary:
     return CoreSummary(
         generation=current.number if current else None,
         name=current.manifest.name if current else None,
-        changes=tuple(CoreChange(**entry.model_dump()) for entry in layout.audit()),
+        changes=tuple(
+            CoreChange(
+                time=entry.time,
+                who=entry.who,
+                action=entry.action,
+                before=entry.before,
+                after=entry.after,
+                sha256=entry.sha256,
+                reason=entry.reason,
+            )
+            for entry in layout.audit()
+        ),
     )
 
 
-def incoming(candidate: Candidate) -> Incoming:
+def origin_of(loaded: LoadedConfig, view: StudyView) -> Origin:
+    """What the audit says of the study that a change comes from."""
+    report = newest_report(loaded.results_dir)
+    return Origin(
+        study=view.config.name,
+        report_sha256=hashlib.sha256(report.read_bytes()).hexdigest() if report else None,
+        ratings_sha256=ratings_sha256(view.rated),
+    )
+
+
+def incoming(loaded: LoadedConfig, view: StudyView, candidate: Candidate) -> Incoming:
     """A candidate as something to promote: exactly the files that were judged."""
+    own = fidelity_of(view).candidates.get(candidate.sha256)
+    loss = own.losses.get(Measure.DEGRADATION) if own is not None else None
     return Incoming(
         path=candidate.path,
         name=candidate.name,
         expected_sha256=tuple(file.sha256 for file in candidate.files),
+        emotional_degradation=loss.estimate.value if loss is not None else None,
+        origin=origin_of(loaded, view),
     )
 
 

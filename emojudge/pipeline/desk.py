@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from emojudge.domain import Item
 from emojudge.engine.modules import EngineModules
 from emojudge.engine.tasks import LIVE
 from emojudge.errors import DeployError, EmojudgeError, EngineError
+from emojudge.pipeline.core_desk import CoreDesk
 from emojudge.pipeline.deploying import replacer_for
 from emojudge.pipeline.engine_plan import plan_engine
 from emojudge.pipeline.estimate import estimate_generation
@@ -50,6 +52,9 @@ class Desk:
         self.insights = Insights(study, rater)
         self.session: RaterSession | None = None
         self.replacer: CoreModelReplacer = replacer_for(study.loaded, who=rater)
+        self.core = CoreDesk(study, self.replacer, self.insights)
+        self.core_recovery = ""
+        """What the start found of an interrupted change of the core, and did about it."""
         self.changing_core = False
         self._lead_again = 0.0
         self.estimate = ""
@@ -64,6 +69,16 @@ class Desk:
         except DeployError as problem:
             return f"! {problem}"
         return f"generation {current.number}: {current.manifest.name}" if current else ""
+
+    async def recover_core(self) -> None:
+        """End a change of the core that a crash interrupted; rating goes on in any case."""
+        try:
+            said = await asyncio.to_thread(self.replacer.recover)
+            self.core_recovery = said or ""
+        except EmojudgeError as problem:
+            self.core_recovery = f"An interrupted change of the core could not be ended: {problem}"
+        if self.core_recovery:
+            _LOG.warning("%s", self.core_recovery)
 
     async def begin(self) -> None:
         """Discover (in the process that leads), and get the engine ready. Raises EmojudgeError."""

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from emojudge.deploy.layout import Generation
+from emojudge.deploy.generation import Generation
+from emojudge.deploy.progress import Lines
 from emojudge.domain import Candidate, CellFailure
 from emojudge.engine.modules import EngineModules
 from emojudge.errors import EngineError, NeedsPerson
@@ -254,9 +255,10 @@ class HeadlessRun:
             _LOG.info("%s is the core already", chosen.candidate.name)
             return current
         generation = replacer.replace(
-            incoming(chosen.candidate),
+            incoming(self.study.loaded, view, chosen.candidate),
             judgements=judgement_gates(view, chosen.candidate, standing),
             force=force,
+            progress=Lines(_LOG.info),
         )
         _LOG.info("core is now generation %d: %s", generation.number, generation.manifest.name)
         return generation

@@ -15,6 +15,8 @@ from emojudge.report.markdown import render_summary
 from emojudge.sections import Section
 from emojudge.view import StudyView
 
+_REPORT = "pass2_complete_report_"
+
 
 @dataclass(frozen=True)
 class Written:
@@ -24,6 +26,11 @@ class Written:
     summary: Path
     comparisons: Path | None
     html: Path | None
+
+
+def newest_report(folder: Path) -> Path | None:
+    """The report that was written last; None before the first."""
+    return max(folder.glob(f"{_REPORT}*.json"), default=None)
 
 
 def write_reports(
@@ -43,7 +50,7 @@ def write_reports(
             "output_config.results_dir to a writable folder."
         ) from problem
     stamp = clock.file_stamp()
-    report = folder / f"pass2_complete_report_{stamp}.json"
+    report = folder / f"{_REPORT}{stamp}.json"
     write_durably(report, json_bytes(build_report(view, sections, phases_completed)))
     summary = folder / f"pass2_summary_{stamp}.md"
     text = render_summary(view, sections, phases_completed)
@@ -54,7 +61,7 @@ def write_reports(
         write_durably(comparisons, json_bytes(build_comparisons(view)))
     page = None
     if html:
-        page = folder / f"pass2_complete_report_{stamp}.html"
+        page = folder / f"{_REPORT}{stamp}.html"
         content = render_html(view, sections, phases_completed, f"{clock.now():%d %b %Y, %H:%M}")
         write_durably(page, content.encode(errors="replace"))
     return Written(report, summary, comparisons, page)

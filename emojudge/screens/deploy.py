@@ -11,21 +11,23 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from emojudge.actions import DEPLOY
-from emojudge.deploy.gates import Gate, GateStatus, open_judgements
-from emojudge.deploy.layout import Generation
-from emojudge.domain import Candidate
+from emojudge.actions import DEPLOY, actions_of
+from emojudge.deploy.gates import open_judgements
+from emojudge.deploy.generation import Generation
+from emojudge.deploy.progress import Going
 from emojudge.errors import EmojudgeError
-from emojudge.pipeline.deploying import incoming, judgement_gates
-from emojudge.ranking.standing import rank_candidates
+from emojudge.pipeline.core_desk import CoreDesk, Seen
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
-from emojudge.screens.dialogs import Confirmation, LineDialog, TypedWordDialog
+from emojudge.screens.evidence import EvidenceScreen
+from emojudge.screens.typed_word import LABEL, REASON, Asked, Confirmation, TypedWordDialog
 from emojudge.text import human_bytes, short_names, visible_line
-from emojudge.widgets.core_page import CorePage
+from emojudge.widgets.core_page import CorePage, hooks_in_words
 from emojudge.widgets.top_line import progress_bar
 
 _PROGRESS_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
+_CHANGES = frozenset({"deploy.promote", "deploy.rollback", "deploy.pin", "deploy.restore"})
 
 
 class DeployScreen(StudyScreen):
@@ -34,56 +36,30 @@ class DeployScreen(StudyScreen):
     SCOPE = DEPLOY
     BINDINGS = bindings_of(DEPLOY)
 
+    @property
+    def core(self) -> CoreDesk:
+        """The store as this screen shows it."""
+        return self.desk.core
+
     def body(self) -> Iterable[Widget]:
         """One page of text."""
         self._page = Static("", classes="rows", markup=False)
-        self._chosen: str | None = None
         self._marked = 0
         self._busy = ""
-        self._integrity: dict[str, tuple[Gate, ...]] = {}
         self._told_at = 0.0
+        self._looking = False
         scroll = VerticalScroll(self._page, classes="page")
         scroll.can_focus = False
         return [scroll]
 
-    # Looking
+    def on_mount(self) -> None:
+        """Follow the study, and the store too: others may change the core."""
+        super().on_mount()
+        self.set_interval(_LOOK_SECONDS, self._follow_store)
 
-    def _candidates(self) -> list[Candidate]:
-        """Candidates in the order of the ranking."""
-        return [score.candidate for score in rank_candidates(self.desk.study.view())]
-
-    def _place(self) -> int:
-        """The chosen candidate's place: at first the best that is not the core already."""
-        candidates = self._candidates()
-        for place, one in enumerate(candidates):
-            if one.sha256 == self._chosen:
-                return place
-        core = self.desk.replacer.layout.current_generation()
-        digest = core.manifest.replacement_checksum if core else ""
-        return next(
-            (place for place, one in enumerate(candidates) if one.files[0].sha256 != digest), 0
-        )
-
-    def _candidate(self) -> Candidate:
-        return self._candidates()[self._place()]
-
-    def _all_gates(self, candidate: Candidate) -> tuple[Gate, ...]:
-        """Integrity gates are read from the file once; staging checks them again."""
-        if candidate.sha256 not in self._integrity:
-            self._integrity[candidate.sha256] = self._validated(candidate)
-        latest = self.desk.insights.latest
-        standing = latest.standing if latest is not None else None
-        return self._integrity[candidate.sha256] + judgement_gates(
-            self.desk.study.view(), candidate, standing
-        )
-
-    def _validated(self, candidate: Candidate) -> tuple[Gate, ...]:
-        """What the file says of itself; a file that cannot be read is a gate that failed."""
-        try:
-            return self.desk.replacer.validate(candidate.path)
-        except EmojudgeError as problem:
-            reason = candidate.gone or str(problem)
-            return (Gate(name="structure", status=GateStatus.FAIL, reason=reason),)
+    def _follow_store(self) -> None:
+        if self.is_current and not self._busy and self.core.changed_meanwhile():
+            self.guarded(self.repaint)
 
     def repaint(self) -> None:
         """The whole page."""
@@ -91,26 +67,63 @@ class DeployScreen(StudyScreen):
         self.top.parts = (("study", study.config.name), ("store", self.desk.store_name))
         if not study.discovered:
             self._page.update(Content.styled("looking for candidates…", "$quiet"))
+            self.keys.without = frozenset(one.id for one in actions_of(DEPLOY))
             return
-        candidates = self._candidates()
-        chosen = candidates[self._place()]
+        seen = self.core.look()
+        self._look_at_the_chosen()
+        chosen = seen.chosen
         page = CorePage(
-            status=self.desk.replacer.status(),
-            candidates=tuple(candidates),
-            labels=short_names([one.name for one in candidates]),
+            status=seen.status,
+            candidates=seen.candidates,
+            labels=short_names([one.name for one in seen.candidates]),
             chosen=chosen,
-            gates=self._all_gates(chosen),
+            gates=self.core.gates(chosen) if chosen is not None else (),
+            plan=self.core.plan(chosen) if chosen is not None else None,
+            hooks=self.core.replacer.hooks,
             marked=self._marked,
             activity=self._busy,
+            told=self.desk.core_recovery,
         )
         self._page.update(page.content())
+        self.keys.without = self._without(seen)
+
+    def _without(self, seen: Seen) -> frozenset[str]:
+        """Keys that would do nothing now."""
+        status = seen.status
+        if status.read_only or self._busy:
+            return _CHANGES
+        without = set()
+        if status.current is None:
+            without |= {"deploy.pin", "deploy.restore"}
+        if status.predecessor is None:
+            without.add("deploy.rollback")
+        if seen.chosen is None:
+            without |= {"deploy.promote", "deploy.evidence"}
+        if len(seen.candidates) < 2:
+            without |= {"deploy.left", "deploy.right"}
+        return frozenset(without)
+
+    def _look_at_the_chosen(self) -> None:
+        """Read the chosen candidate's header in a thread, because vocabularies are long."""
+        candidate = self.core.to_look_at()
+        if candidate is None or self._looking:
+            return
+        self._looking = True
+
+        async def look() -> None:
+            try:
+                await asyncio.to_thread(self.core.look_at, candidate)
+            finally:
+                self._looking = False
+            self.guarded(self.repaint)
+
+        self.run_worker(look(), group="look")
 
     # Choosing
 
     def action_choose(self, step: int) -> None:
         """Another candidate."""
-        candidates = self._candidates()
-        self._chosen = candidates[(self._place() + step) % len(candidates)].sha256
+        self.core.choose(step)
         self.guarded(self.repaint)
 
     def action_mark(self, step: int) -> None:
@@ -118,16 +131,37 @@ class DeployScreen(StudyScreen):
         self._marked += step
         self.guarded(self.repaint)
 
+    def action_evidence(self) -> None:
+        """All gates with what they rest on."""
+        chosen = self.core.seen.chosen if self.core.seen is not None else None
+        if chosen is not None:
+            title = visible_line(chosen.name)
+            self.app.push_screen(EvidenceScreen(title, self.core.gates(chosen)))
+
     # Changing
+
+    def _may_change(self) -> Seen | None:
+        """The store as it is shown, if it may be changed now; else why not is said."""
+        seen = self.core.seen
+        if seen is None:
+            return None
+        if self._busy:
+            self.notify("One change at a time.", markup=False)
+            return None
+        if seen.status.read_only:
+            self.notify(f"The core cannot be changed: {seen.status.read_only}.", markup=False)
+            return None
+        if self.core.changed_meanwhile():
+            self.notify("The core was changed meanwhile: look at it again first.", markup=False)
+            self.guarded(self.repaint)
+            return None
+        return seen
 
     def _change(self, what: str, work: Callable[[], Generation]) -> None:
         """Run a change in a thread; the screen stays live and shows how it goes."""
-        if self._busy:
-            self.notify("One change at a time.", markup=False)
-            return
         self._busy = f"{what}…"
         self.desk.changing_core = True
-        self.repaint()
+        self.guarded(self.repaint)
         self.run_worker(self._run_change(what, work), group="deploy")
 
     async def _run_change(self, what: str, work: Callable[[], Generation]) -> None:
@@ -137,6 +171,7 @@ class DeployScreen(StudyScreen):
             self.complain(problem)
         else:
             self._marked = 0
+            self.desk.core_recovery = ""
             self.notify(
                 f"{what}: the core is now generation {generation.number}, "
                 f"{visible_line(generation.manifest.name)}",
@@ -147,108 +182,116 @@ class DeployScreen(StudyScreen):
             self.desk.changing_core = False
             self.guarded(self.repaint)
 
-    def _copy_progress(self, done: int, total: int) -> None:
-        """Called in the copying thread."""
+    def _progress(self, going: Going) -> None:
+        """Called in the changing thread."""
         now = time.monotonic()
-        if done == total or now - self._told_at > _PROGRESS_SECONDS:
+        if not going.total or going.done == going.total or now > self._told_at + _PROGRESS_SECONDS:
             self._told_at = now
-            self.app.call_from_thread(self._show_progress, done, total)
+            self.app.call_from_thread(self._show_progress, going)
 
-    def _show_progress(self, done: int, total: int) -> None:
-        self._busy = (
-            f"copying and hashing {progress_bar(done, total)} "
-            f"{human_bytes(done)} of {human_bytes(total)}"
-        )
+    def _show_progress(self, going: Going) -> None:
+        self._busy = f"{going.words}…"
+        if going.total:
+            self._busy = (
+                f"{going.words} {progress_bar(going.done, going.total)} "
+                f"{human_bytes(going.done)} of {human_bytes(going.total)}"
+            )
         self.guarded(self.repaint)
+
+    def _ask(
+        self,
+        title: str,
+        lines: Iterable[str],
+        then: Callable[[str | None], object],
+        asks: Asked | None = None,
+    ) -> None:
+        """One typed word, the title without its spaces."""
+
+        def go(answer: Confirmation | None) -> None:
+            if answer is not None:
+                then(answer.text)
+
+        word = title.replace(" ", "")
+        self.app.push_screen(TypedWordDialog(title, tuple(lines), word, asks=asks), go)
 
     def action_promote(self) -> None:
         """Make the chosen candidate the core."""
-        self.guarded(self._ask_promote)
-
-    def _ask_promote(self) -> None:
-        candidate = self._candidate()
-        self._chosen = candidate.sha256
-        gates = self._all_gates(candidate)
-        core = self.desk.replacer.layout.current_generation()
-        expected = core.number if core else None
+        seen = self._may_change()
+        if seen is None or seen.chosen is None:
+            return
+        candidate, core = seen.chosen, seen.status.current
+        gates = self.core.gates(candidate)
         unmet = open_judgements(gates)
-        lines = (
-            f"{visible_line(candidate.name)} becomes the core"
-            + (f" in place of {visible_line(core.manifest.name)}." if core else "."),
-            *(f"{gate.status.mark} {gate.name}: {gate.reason}" for gate in unmet),
-        )
+        instead = f" in place of {visible_line(core.manifest.name)}" if core else ""
+        lines = [
+            f"{visible_line(candidate.name)} becomes the core{instead}.",
+            *(f"{gate.status.mark} {gate.name}: {visible_line(gate.reason)}" for gate in unmet),
+        ]
+        hooks = hooks_in_words(self.core.replacer.hooks)
+        if len(hooks) > 1:
+            lines.append(visible_line(f"then: {'; '.join(hooks)}"))
 
-        def go(answer: Confirmation | None) -> None:
-            if answer is None:
-                return
+        def go(reason: str | None) -> None:
             self._change(
                 "promoted",
-                lambda: self.desk.replacer.replace(
-                    incoming(candidate),
-                    expected=expected,
-                    judgements=gates,
-                    force=answer.reason,
-                    progress=self._copy_progress,
-                ),
+                lambda: self.core.promote(seen, candidate, gates, reason, self._progress),
             )
 
-        self.app.push_screen(
-            TypedWordDialog("promote", lines, "promote", ask_reason=bool(unmet)), go
-        )
+        self._ask("promote", lines, go, asks=REASON if unmet else None)
 
     def action_rollback(self) -> None:
         """Back to the core before."""
-        self.guarded(self._ask_rollback)
-
-    def _ask_rollback(self) -> None:
-        status = self.desk.replacer.status()
-        if status.predecessor is None or status.current is None:
+        seen = self._may_change()
+        if seen is None:
+            return
+        target = seen.status.predecessor
+        if target is None or seen.status.current is None:
             self.notify("There is nothing to roll back to yet.", markup=False)
             return
-        target, core = status.predecessor, status.current
-        self._confirm_move(
+        line = f"Back to generation {target.number}, {visible_line(target.manifest.name)}."
+        self._ask(
             "roll back",
-            f"Back to generation {target.number}, {visible_line(target.manifest.name)}.",
-            lambda: self.desk.replacer.rollback(expected=core.number),
+            [line],
+            lambda _: self._change(
+                "rolled back", lambda: self.core.replacer.rollback(expected=seen.expected)
+            ),
         )
 
     def action_restore(self) -> None:
         """Make the marked generation current."""
-        self.guarded(self._ask_restore)
-
-    def _ask_restore(self) -> None:
-        status = self.desk.replacer.status()
-        if not status.generations or status.current is None:
+        seen = self._may_change()
+        if seen is None or not seen.status.generations or seen.status.current is None:
             return
-        target = status.generations[self._marked % len(status.generations)]
-        core = status.current
-        if target.number == core.number:
+        target = seen.status.generations[self._marked % len(seen.status.generations)]
+        if target.number == seen.expected:
             self.notify("That is the core already.", markup=False)
             return
-        self._confirm_move(
-            "restore",
-            f"Generation {target.number}, {visible_line(target.manifest.name)}, becomes the core.",
-            lambda: self.desk.replacer.restore(target.number, expected=core.number),
+        line = (
+            f"Generation {target.number}, {visible_line(target.manifest.name)}, becomes the core."
         )
-
-    def _confirm_move(self, title: str, line: str, work: Callable[[], Generation]) -> None:
-        word = title.replace(" ", "")
-
-        def go(answer: Confirmation | None) -> None:
-            if answer is not None:
-                self._change("rolled back" if word == "rollback" else "restored", work)
-
-        self.app.push_screen(TypedWordDialog(title, (line,), word), go)
+        self._ask(
+            "restore",
+            [line],
+            lambda _: self._change(
+                "restored",
+                lambda: self.core.replacer.restore(target.number, expected=seen.expected),
+            ),
+        )
 
     def action_pin(self) -> None:
         """Keep the present core as a backup under a name."""
+        seen = self._may_change()
+        if seen is None:
+            return
+        core = seen.status.current
+        if core is None:
+            self.notify("There is no core yet, so there is nothing to pin.", markup=False)
+            return
 
         def pin(label: str | None) -> None:
-            if label is not None:
-                if self.guarded(lambda: self.desk.replacer.backup(label or "by hand")):
-                    self.notify(f"Pinned as “{visible_line(label or 'by hand')}”.", markup=False)
-                self.guarded(self.repaint)
+            if self.guarded(lambda: self.core.replacer.backup(label or "")):
+                self.notify(f"Pinned as “{visible_line(label or '')}”.", markup=False)
+            self.guarded(self.repaint)
 
-        self.app.push_screen(
-            LineDialog("pin the present core", placeholder="what to call it", verb="pins it"), pin
-        )
+        line = f"Generation {core.number}, {visible_line(core.manifest.name)}, is kept until its"
+        self._ask("pin", [f"{line} backup is removed."], pin, asks=LABEL)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
-from textual.actions import SkipAction
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -139,65 +137,3 @@ class ReasonDialog(_AskingDialog):
     def answer(self, said: str) -> str:
         """The reason in words."""
         return reason_of(said, self._reasons)
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """A typed word, and the reason where one was asked for."""
-
-    reason: str | None
-
-
-class TypedWordDialog(ModalScreen[Confirmation | None]):
-    """Goes on only when the word is typed, and a reason given where one is needed."""
-
-    # Priority, because what is typed right after enter must already go to the next input.
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *_CANCEL,
-        Binding("enter", "advance", show=False, priority=True),
-    ]
-
-    def __init__(
-        self, title: str, lines: tuple[str, ...], word: str, *, ask_reason: bool = False
-    ) -> None:
-        super().__init__()
-        self._title = title
-        self._lines = lines
-        self._word = word
-        self._ask_reason = ask_reason
-
-    def compose(self) -> ComposeResult:
-        """What will happen, then the inputs."""
-        with Vertical(classes="dialog") as box:
-            box.border_title = self._title
-            yield Static("\n".join(self._lines), markup=False)
-            if self._ask_reason:
-                yield Static(Content.styled("your reason, for the audit", "$quiet"))
-                yield Input(id="reason")
-            yield Static(Content.assemble(("type ", "$quiet"), (self._word, "bold")))
-            yield Input(id="word")
-            yield Static("", id="missing", markup=False)
-            yield Static(Content.styled("⏎ goes on · esc changes nothing", "$quiet"))
-
-    def on_mount(self) -> None:
-        """Start at the first input."""
-        self.set_focus(self.query(Input).first())
-
-    def action_advance(self) -> None:
-        """From the reason to the word; the word's own enter goes on."""
-        if self.focused is None or self.focused.id != "reason":
-            raise SkipAction
-        self.set_focus(self.query_one("#word", Input))
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Go on if everything is there, else to what is missing."""
-        reason = self.query_one("#reason", Input).value.strip() if self._ask_reason else None
-        word = self.query_one("#word", Input)
-        missing = self.query_one("#missing", Static)
-        if self._ask_reason and not reason:
-            missing.update("a reason is needed, because not every gate passed")
-            self.set_focus(self.query_one("#reason", Input))
-        elif word.value.strip() != self._word:
-            missing.update(f"that is not {self._word}")
-        else:
-            self.dismiss(Confirmation(reason))

@@ -28,10 +28,11 @@ class HeldLock:
             self._lock.acquire()
         except Timeout as held:
             raise LockHeld(f"{what} is in use by {self._holder()}.") from held
-        except OSError as problem:
+        except (OSError, NotImplementedError) as problem:
+            reason = getattr(problem, "strerror", None) or problem
             raise StoreError(
-                f"Cannot lock {file}: {problem.strerror or problem}. The study folder must be "
-                "writable and on a filesystem with flock."
+                f"Cannot lock {file}: {reason}. Its folder must be writable and on a filesystem "
+                "with flock, which some network filesystems lack."
             ) from problem
         try:
             self._note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))

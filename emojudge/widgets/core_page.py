@@ -1,15 +1,19 @@
-"""The Deploy screen's page: the core, what could replace it, the gates, the history, the log."""
+"""The Deploy screen's page: the core, what could replace it, gates, plan, history, log."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from textual.content import Content
 
+from emojudge.deploy.audit import UNDONE, AuditEntry
 from emojudge.deploy.gates import Gate, GateStatus
-from emojudge.deploy.replacer import Status
+from emojudge.deploy.hooks import Hooks
+from emojudge.deploy.plan import Plan
+from emojudge.deploy.status import Status
 from emojudge.domain import Candidate
-from emojudge.text import human_bytes, visible_line
+from emojudge.text import human_bytes, human_seconds, visible_line
 
 _GATE_STYLE = {
     GateStatus.PASS: "$passed",
@@ -17,34 +21,61 @@ _GATE_STYLE = {
     GateStatus.UNKNOWN: "$quiet",
 }
 _LABEL_WIDTH = 11
-_LOG_LINES = 4
+_LOG_LINES = 3
+_HISTORY_LINES = 5
 _BACKUPS_SHOWN = 2
+
+
+def hooks_in_words(hooks: Hooks) -> list[str]:
+    """What happens around the switch, in order."""
+    words = []
+    if hooks.pre_command:
+        words.append(f"first `{hooks.pre_command}`")
+    words.append("switch")
+    if hooks.restart_command:
+        words.append(f"`{hooks.restart_command}`")
+    if hooks.health_check:
+        words.append(f"check {hooks.health_check} within {human_seconds(hooks.health_seconds)}")
+    return words
 
 
 @dataclass(frozen=True)
 class CorePage:
-    """All that the page shows. ``labels`` are the candidates' short names by name."""
+    """All that the page shows. ``labels`` are the candidates' short names by name.
+
+    ``told`` is what a start found and mended, ``activity`` what is going on now.
+    """
 
     status: Status
     candidates: tuple[Candidate, ...]
     labels: dict[str, str]
-    chosen: Candidate
+    chosen: Candidate | None
     gates: tuple[Gate, ...]
+    plan: Plan | None
+    hooks: Hooks
     marked: int
     activity: str
+    told: str
 
     def content(self) -> Content:
         """The whole page."""
-        lines = [self._core(), *self._candidate(), *self._gates(), *self._history(), *self._log()]
+        lines = [*self._notes_above(), self._core(), *self._candidate()]
         if self.activity:
-            lines += [Content(""), Content.styled(self.activity, "bold")]
-        return Content("\n").join(lines)
+            lines += [Content(""), Content.styled(self.activity, "bold"), Content("")]
+        else:
+            lines += [*self._gates(), *self._plan()]
+        return Content("\n").join([*lines, *self._history(), *self._log()])
 
     def _row(self, label: str, *parts: str | Content | tuple[str, str]) -> Content:
         return Content.assemble((f"{label:{_LABEL_WIDTH}}", "$quiet"), *parts)
 
     def _short(self, name: str) -> str:
         return self.labels.get(name, visible_line(name))
+
+    def _notes_above(self) -> Iterable[Content]:
+        for note in (self.told, self.status.interrupted, self.status.read_only):
+            if note:
+                yield self._row("!", (visible_line(note), "bold"))
 
     def _core(self) -> Content:
         core = self.status.current
@@ -67,68 +98,106 @@ class CorePage:
             (visible_line(since), "$quiet"),
         )
 
-    def _candidate(self) -> list[Content]:
-        names = [
-            (f"▸ {label}  ", "bold") if one is self.chosen else (f"  {label}  ", "$quiet")
-            for one in self.candidates
-            for label in [self._short(one.name)]
-        ]
+    def _candidate(self) -> Iterable[Content]:
+        if self.chosen is None:
+            yield self._row("promote", ("no candidate can be promoted", "$quiet"))
+            return
         change = ""
         if self.status.current is not None:
             saved = self.status.current.size - self.chosen.size
             change = f" · saves {human_bytes(saved)}" if saved > 0 else ""
             change = f" · takes {human_bytes(-saved)} more" if saved < 0 else change
-        return [
-            Content(""),
-            self._row("promote", *names),
-            self._row("", human_bytes(self.chosen.size), (change, "$quiet")),
-        ]
+        yield self._row(
+            "promote",
+            *(
+                (f"▸ {label}  ", "bold") if one is self.chosen else (f"  {label}  ", "$quiet")
+                for one in self.candidates
+                for label in [self._short(one.name)]
+            ),
+            human_bytes(self.chosen.size),
+            (change, "$quiet"),
+        )
 
-    def _gates(self) -> list[Content]:
-        rows = [
-            self._row(
-                "" if position else "gates",
-                (f"{gate.status.mark} {gate.name}", _GATE_STYLE[gate.status]),
-                (f"  {visible_line(gate.reason)}", "$quiet"),
-            )
-            for position, gate in enumerate(self.gates)
+    def _gates(self) -> Iterable[Content]:
+        """Those that hold on one line, each of the others with its reason."""
+        if self.chosen is None:
+            return
+        yield Content("")
+        good = [gate.name for gate in self.gates if gate.status is GateStatus.PASS]
+        rows = [(GateStatus.PASS, "  ".join(f"✓ {name}" for name in good), "")] if good else []
+        rows += [
+            (gate.status, f"{gate.status.mark} {gate.name}", f"  {visible_line(gate.reason)}")
+            for gate in self.gates
+            if gate.status is not GateStatus.PASS
         ]
-        return [Content(""), *rows]
+        for place, (status, names, reason) in enumerate(rows):
+            yield self._row(
+                "" if place else "gates", (names, _GATE_STYLE[status]), (reason, "$quiet")
+            )
+
+    def _plan(self) -> Iterable[Content]:
+        plan = self.plan
+        if plan is None:
+            return
+        if plan.kept is not None:
+            parts = [f"no copy: generation {plan.kept} holds this model"]
+        else:
+            room = "" if plan.fits else ": TOO LITTLE"
+            time = f", about {human_seconds(plan.seconds)}" if plan.seconds is not None else ""
+            parts = [
+                f"copy {human_bytes(plan.copied)} ({human_bytes(plan.free)} free{room}){time}",
+                "try it in the sandbox",
+            ]
+        words = "; ".join([*parts, *hooks_in_words(self.hooks)])
+        yield self._row("plan", (visible_line(words), "$quiet" if plan.fits else "$failed"))
 
     def _notes(self, number: int) -> str:
         current = self.status.current is not None and self.status.current.number == number
         back = self.status.predecessor is not None and self.status.predecessor.number == number
         notes = ["now"] if current else ["r goes here"] if back else []
         notes += [
-            f"backup “{visible_line(backup.label)}”"
+            f"{'backup' if backup.automatic else 'pinned'} “{visible_line(backup.label)}”"
             for backup in self.status.backups
             if backup.generation == number
         ][:_BACKUPS_SHOWN]
         return f" · {' · '.join(notes)}" if notes else ""
 
-    def _history(self) -> list[Content]:
+    def _history(self) -> Iterable[Content]:
+        """A window around the marked generation."""
         generations = self.status.generations
+        if not generations:
+            return
         current = self.status.current.number if self.status.current else None
-        rows = [
-            self._row(
-                "" if position else "history",
-                ("▸ " if position == self.marked % len(generations) else "  ", "bold"),
+        marked = self.marked % len(generations)
+        first = max(0, min(marked - _HISTORY_LINES // 2, len(generations) - _HISTORY_LINES))
+        shown = generations[first : first + _HISTORY_LINES]
+        yield Content("")
+        for place, one in enumerate(shown, start=first):
+            yield self._row(
+                "history" if place == first else "",
+                ("▸ " if place == marked else "  ", "bold"),
                 (
                     f"{one.number} {self._short(one.manifest.name)}",
                     "bold" if one.number == current else "",
                 ),
                 (f" · {human_bytes(one.size)}{self._notes(one.number)}", "$quiet"),
             )
-            for position, one in enumerate(generations)
-        ]
-        return [Content(""), *rows]
+        hidden = len(generations) - len(shown)
+        if hidden:
+            yield self._row("", (f"  {hidden} more, ↑ ↓", "$quiet"))
 
-    def _log(self) -> list[Content]:
-        rows: list[Content] = []
-        for entry in reversed(self.status.audit[-_LOG_LINES:]):
-            origin = f"from {entry.before} " if entry.before is not None else ""
-            reason = f" “{entry.reason}”" if entry.reason else ""
-            who = f"{entry.time[11:19]} {entry.who}"
-            text = f"{who}: {entry.action} {origin}to {entry.after}{reason}"
-            rows.append(self._row("" if rows else "log", (visible_line(text), "$quiet")))
-        return rows
+    def _log(self) -> Iterable[Content]:
+        entries = self.status.audit[-_LOG_LINES:]
+        if entries:
+            yield Content("")
+        for place, entry in enumerate(reversed(entries)):
+            text = self._log_line(entry)
+            yield self._row("" if place else "log", (visible_line(text), "$quiet"))
+
+    def _log_line(self, entry: AuditEntry) -> str:
+        when = entry.time[:16].replace("T", " ")
+        reason = f" “{entry.reason}”" if entry.reason else ""
+        if entry.action == UNDONE:
+            return f"{when} {entry.who}: taken back: {entry.reason}"
+        origin = f"from {entry.before} " if entry.before is not None else ""
+        return f"{when} {entry.who}: {entry.action} {origin}to {entry.after}{reason}"

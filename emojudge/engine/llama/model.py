@@ -52,11 +52,15 @@ class ContextShape:
 class LlamaModel:
     """A model in memory, until :meth:`close`."""
 
-    def __init__(self, path: str, placement: Placement) -> None:
-        """Load a GGUF. Raises EngineError with llama.cpp's own reason."""
+    def __init__(self, path: str, placement: Placement, *, check_tensors: bool = False) -> None:
+        """Load a GGUF. Raises EngineError with llama.cpp's own reason.
+
+        ``check_tensors`` has llama.cpp look for NaN and Inf in all weights.
+        """
         native.take_errors()
         params = lib.llama_model_default_params()
         params.load_mode = lib.LLAMA_LOAD_MODE_NONE
+        params.check_tensors = check_tensors
         self.offload = native.can_offload()
         layers = -1 if placement.gpu_layers is None else placement.gpu_layers
         params.n_gpu_layers = layers if self.offload else 0

@@ -1,0 +1,126 @@
+"""Generations: a core on disk with its manifest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from emojudge.domain import ModelFile
+from emojudge.errors import DeployError
+from emojudge.frozen import Frozen
+
+MANIFEST_NAME = "manifest.json"
+_SHA_PREFIX = 12
+_FOLDER_NAME = re.compile(rf"(?P<number>\d{{1,9}})-(?P<prefix>[0-9a-f]{{{_SHA_PREFIX}}})")
+
+
+class CoreFile(Frozen):
+    """One file of a core; split sets have several."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Manifest(Frozen):
+    """``manifest.json`` of a generation. ``model_path`` is what the companion opens."""
+
+    generation: int
+    name: str
+    model_path: str
+    quantization_method: str
+    size_mb: float
+    emotional_degradation: float | None
+    last_updated: str
+    replacement_checksum: str
+    files: tuple[CoreFile, ...]
+    by: str
+
+
+class Generation(Frozen):
+    """A core on disk with its manifest."""
+
+    number: int
+    folder: str
+    manifest: Manifest
+
+    @property
+    def folder_name(self) -> str:
+        """The name of its folder, ``<number>-<sha256 prefix>``."""
+        return Path(self.folder).name
+
+    @property
+    def model(self) -> Path:
+        """Its model, or the first file of a split one."""
+        return Path(self.folder) / self.manifest.files[0].name
+
+    @property
+    def size(self) -> int:
+        """Bytes of its model."""
+        return sum(file.size for file in self.manifest.files)
+
+    def missing_files(self) -> list[str]:
+        """Its files that are not there in their full size."""
+        folder = Path(self.folder)
+        return [
+            file.name
+            for file in self.manifest.files
+            if (folder / file.name).is_symlink()
+            or not (folder / file.name).is_file()
+            or (folder / file.name).stat().st_size != file.size
+        ]
+
+    def holds(self, files: Iterable[CoreFile | ModelFile]) -> bool:
+        """Whether this generation's model is exactly these files."""
+        return [one.sha256 for one in self.manifest.files] == [one.sha256 for one in files]
+
+    def require_whole(self) -> None:
+        """Raise DeployError unless a companion that follows the manifest finds a whole model."""
+        missing = self.missing_files()
+        if missing:
+            raise DeployError(
+                f"Generation {self.number} is not whole: {missing[0]} is missing, cut short or a "
+                "symbolic link. The core in use is untouched; `emojudge deploy scrub` looks at "
+                "all generations."
+            )
+        named = Path(self.manifest.model_path)
+        if named.resolve() != self.model.resolve():
+            raise DeployError(
+                f"The manifest of generation {self.number} points elsewhere: it names {named}, and "
+                f"its model is {self.model}. Was the store moved, or the manifest changed by hand? "
+                "Promote its model again; the core in use is untouched."
+            )
+
+
+def folder_name(number: int, sha256: str) -> str:
+    """The folder name of a generation."""
+    return f"{number}-{sha256[:_SHA_PREFIX]}"
+
+
+def number_in(name: str) -> int | None:
+    """The number in a generation's folder name; None for any other name.
+
+    >>> number_in("12-0123456789ab"), number_in("incoming")
+    (12, None)
+    """
+    match = _FOLDER_NAME.fullmatch(name)
+    return int(match["number"]) if match else None
+
+
+def read_generation(folder: Path) -> Generation:
+    """Parse one generation. Raises DeployError."""
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes())
+    except (OSError, ValidationError) as problem:
+        raise DeployError(
+            f"The generation {folder} has no readable manifest ({problem}). The core in use "
+            "is not affected unless it is this one; restore another generation."
+        ) from problem
+    if number_in(folder.name) != manifest.generation or not manifest.files:
+        raise DeployError(f"The generation folder {folder} does not match its manifest.")
+    if any("/" in file.name or file.name in {"", ".", ".."} for file in manifest.files):
+        raise DeployError(f"The manifest in {folder} names files outside it; it was changed.")
+    return Generation(number=manifest.generation, folder=str(folder), manifest=manifest)

@@ -1,0 +1,90 @@
+"""The typed word before the core is changed, with a text beside it where one is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.actions import SkipAction
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A text that is needed too: its label, and what is said when it is missing."""
+
+    label: str
+    missing: str
+
+
+REASON = Asked("your reason, for the audit", "a reason is needed, because not every gate passed")
+LABEL = Asked("what to call it", "a name is needed, so that it can be told from others")
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A typed word, and the text where one was asked for."""
+
+    text: str | None
+
+
+class TypedWordDialog(ModalScreen[Confirmation | None]):
+    """Goes on only when the word is typed, and the text given where one is needed."""
+
+    # Priority, because what is typed right after enter must already go to the next input.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape", "dismiss(None)", "cancel"),
+        Binding("enter", "advance", show=False, priority=True),
+    ]
+
+    def __init__(
+        self, title: str, lines: Sequence[str], word: str, *, asks: Asked | None = None
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._lines = lines
+        self._word = word
+        self._asks = asks
+
+    def compose(self) -> ComposeResult:
+        """What will happen, then the inputs."""
+        with Vertical(classes="dialog") as box:
+            box.border_title = self._title
+            yield Static("\n".join(self._lines), markup=False)
+            if self._asks is not None:
+                yield Static(Content.styled(self._asks.label, "$quiet"))
+                yield Input(id="text")
+            yield Static(Content.assemble(("type ", "$quiet"), (self._word, "bold")))
+            yield Input(id="word")
+            yield Static("", id="missing", markup=False)
+            yield Static(Content.styled("⏎ goes on · esc changes nothing", "$quiet"))
+
+    def on_mount(self) -> None:
+        """Start at the first input."""
+        self.set_focus(self.query(Input).first())
+
+    def action_advance(self) -> None:
+        """From the text to the word; the word's own enter goes on."""
+        if self.focused is None or self.focused.id != "text":
+            raise SkipAction
+        self.set_focus(self.query_one("#word", Input))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Go on if everything is there, else to what is missing."""
+        asks = self._asks
+        text = self.query_one("#text", Input).value.strip() if asks is not None else None
+        word = self.query_one("#word", Input)
+        missing = self.query_one("#missing", Static)
+        if asks is not None and not text:
+            missing.update(asks.missing)
+            self.set_focus(self.query_one("#text", Input))
+        elif word.value.strip() != self._word:
+            missing.update(f"that is not {self._word}")
+        else:
+            self.dismiss(Confirmation(text))
