@@ -9,6 +9,7 @@ from emojudge.deploy.audit import AuditEntry, AuditLog
 from emojudge.deploy.backups import Backup
 from emojudge.deploy.export import Scrubbed
 from emojudge.deploy.status import Status
+from emojudge.deploy.words import change_in_words
 from emojudge.errors import DeployError
 from emojudge.text import counted, human_bytes, visible_line
 
@@ -26,15 +27,9 @@ def describe_backup(backup: Backup) -> str:
 
 
 def describe_change(entry: AuditEntry) -> str:
-    """One change of the core in a line."""
-    to = f"generation {entry.after}" if entry.after is not None else "no core"
-    origin = f"from generation {entry.before} " if entry.before is not None else ""
-    reason = f" “{visible_line(entry.reason)}”" if entry.reason else ""
-    overridden = f", overriding {', '.join(entry.overridden)}" if entry.overridden else ""
-    return (
-        f"{entry.time}  {visible_line(entry.who)}: {entry.action} {origin}to {to}"
-        f"{overridden}{reason}"
-    )
+    """One change of the core in a line, with the gates that were overridden."""
+    overridden = f" (overriding {', '.join(entry.overridden)})" if entry.overridden else ""
+    return f"{change_in_words(entry)}{overridden}"
 
 
 def describe_audit(log: AuditLog, wrong: Sequence[str]) -> Described:

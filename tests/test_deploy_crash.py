@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.errors import DeployError
 from tests.core_stores import check_contract, current_model, promote, replacer, write_models
 
-Work = Callable[[CoreModelReplacer], object]
 _MUTATING = ("rename", "replace", "symlink", "unlink", "fsync", "write", "mkdir", "chmod", "rmdir")
 
 
@@ -38,14 +38,14 @@ class Crashing:
         return call
 
 
-def crashes(folder: Path, at: int, work: Work) -> bool:
+def crashes(at: int, work: Callable[[], object]) -> bool:
     """Do ``work`` in a child that ends before its ``at``-th mutating call; False: it is through."""
     child = os.fork()
     if child == 0:
         try:
             os.close(2)
             Crashing(at)
-            work(store(folder))
+            work()
             os._exit(0)
         finally:
             os._exit(1)
@@ -83,12 +83,12 @@ def test_a_crash_before_any_mutating_call_leaves_a_whole_core(tmp_path: Path, ac
         folder = tmp_path / str(points)
         prepared(folder)
         before = check_contract(folder, folder / "companion.json")
-        if not crashes(folder, points, work):
+        if not crashes(points, partial(work, store(folder))):
             break
         # At once, without any recovery: whoever opens current finds a whole core.
         check_contract(folder)
         # And a second crash, in the middle of recovery.
-        crashes(folder, 1 + points % 7, lambda core: core.recover())
+        crashes(1 + points % 7, store(folder).recover)
         check_contract(folder)
         core = store(folder)
         core.recover()
@@ -118,7 +118,7 @@ def test_the_first_core_that_was_never_complete_is_none(tmp_path: Path) -> None:
         folder = tmp_path / str(points)
         folder.mkdir()
         (folder / "companion.json").write_text('{"persona": "Iris"}')
-        if not crashes(folder, points, lambda core: core.adopt(models["F16"], "F16")):
+        if not crashes(points, partial(store(folder).adopt, models["F16"], "F16")):
             break
         core = store(folder)
         core.recover()
@@ -153,7 +153,7 @@ def test_an_interrupted_change_is_told_in_a_sentence(tmp_path: Path) -> None:
     point = 0
     while (read := journal.read()) is None or read.step is not Step.SWITCHING:
         point += 1
-        assert crashes(folder, point, lambda core: core.rollback())
+        assert crashes(point, store(folder).rollback)
     assert "is under way or was interrupted" in (store(folder).status().interrupted or "")
     said = store(folder).recover()
     assert said is not None

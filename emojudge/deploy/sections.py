@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from emojudge.deploy.words import change_in_words
 from emojudge.sections import ReportKey, Section, Sentence, Voice
 from emojudge.text import visible_line
 from emojudge.view import StudyView
@@ -21,15 +22,7 @@ def replacement_section(view: StudyView) -> Section | None:
     else:
         blocks = [Sentence(f"generation {core.generation}: {visible_line(core.name or '')}")]
     for change in reversed(core.changes[-_SHOWN:]):
-        reason = f" “{visible_line(change.reason)}”" if change.reason else ""
-        origin = f"from {change.before} " if change.before is not None else ""
-        blocks.append(
-            Sentence(
-                f"{change.time[:16].replace('T', ' ')} {visible_line(change.who)}: "
-                f"{change.action} {origin}to {change.after}{reason}",
-                Voice.DIM,
-            )
-        )
+        blocks.append(Sentence(change_in_words(change), Voice.DIM))
     return Section(
         name="core",
         title="core",

@@ -108,7 +108,7 @@ def judgement_gates(
     rated = Gate(
         name="ratings",
         status=GateStatus.PASS if own.rated_items >= wanted else GateStatus.FAIL,
-        reason=f"{own.rated_items} of {wanted} rated items",
+        reason=f"{own.rated_items} rated items, at least {wanted} wanted",
     )
     return (
         rated,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.events import Resize
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -57,6 +58,12 @@ class DeployScreen(StudyScreen):
         super().on_mount()
         self.set_interval(_LOOK_SECONDS, self._follow_store)
 
+    def on_resize(self, event: Resize) -> None:
+        """What stands on a line of its own depends on the room."""
+        super().on_resize(event)
+        if self.is_current:
+            self.guarded(self.repaint)
+
     def _follow_store(self) -> None:
         if self.is_current and not self._busy and self.core.changed_meanwhile():
             self.guarded(self.repaint)
@@ -83,6 +90,8 @@ class DeployScreen(StudyScreen):
             marked=self._marked,
             activity=self._busy,
             told=self.desk.core_recovery,
+            width=self.size.width,
+            height=self.size.height,
         )
         self._page.update(page.content())
         self.keys.without = self._without(seen)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from textual.content import Content
 
-from emojudge.deploy.audit import UNDONE, AuditEntry
 from emojudge.deploy.gates import Gate, GateStatus
 from emojudge.deploy.hooks import Hooks
 from emojudge.deploy.plan import Plan
 from emojudge.deploy.status import Status
+from emojudge.deploy.words import change_in_words
 from emojudge.domain import Candidate
 from emojudge.text import human_bytes, human_seconds, visible_line
 
@@ -21,6 +22,7 @@ _GATE_STYLE = {
     GateStatus.UNKNOWN: "$quiet",
 }
 _LABEL_WIDTH = 11
+_TALL = 30
 _LOG_LINES = 3
 _HISTORY_LINES = 5
 _BACKUPS_SHOWN = 2
@@ -37,6 +39,12 @@ def hooks_in_words(hooks: Hooks) -> list[str]:
     if hooks.health_check:
         words.append(f"check {hooks.health_check} within {human_seconds(hooks.health_seconds)}")
     return words
+
+
+def _about(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f", about {human_seconds(seconds)}" if seconds >= 1 else ", less than a second"
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,8 @@ class CorePage:
     marked: int
     activity: str
     told: str
+    width: int
+    height: int
 
     def content(self) -> Content:
         """The whole page."""
@@ -119,16 +129,24 @@ class CorePage:
         )
 
     def _gates(self) -> Iterable[Content]:
-        """Those that hold on one line, each of the others with its reason."""
+        """Each with its reason; in a low terminal those that hold share a line."""
         if self.chosen is None:
             return
         yield Content("")
-        good = [gate.name for gate in self.gates if gate.status is GateStatus.PASS]
-        rows = [(GateStatus.PASS, "  ".join(f"✓ {name}" for name in good), "")] if good else []
+        holding = [gate for gate in self.gates if gate.status is GateStatus.PASS]
+        rows: list[tuple[GateStatus, str, str]] = []
+        if self.height < _TALL and holding:
+            names = "  ".join(f"{gate.status.mark} {gate.name}" for gate in holding)
+            rows.append((GateStatus.PASS, names, ""))
+        alone = [gate for gate in self.gates if self.height >= _TALL or gate not in holding]
+        width = max((len(gate.name) for gate in alone), default=0)
         rows += [
-            (gate.status, f"{gate.status.mark} {gate.name}", f"  {visible_line(gate.reason)}")
-            for gate in self.gates
-            if gate.status is not GateStatus.PASS
+            (
+                gate.status,
+                f"{gate.status.mark} {gate.name:{width}}",
+                f"  {visible_line(gate.reason)}",
+            )
+            for gate in alone
         ]
         for place, (status, names, reason) in enumerate(rows):
             yield self._row(
@@ -143,13 +161,17 @@ class CorePage:
             parts = [f"no copy: generation {plan.kept} holds this model"]
         else:
             room = "" if plan.fits else ": TOO LITTLE"
-            time = f", about {human_seconds(plan.seconds)}" if plan.seconds is not None else ""
             parts = [
-                f"copy {human_bytes(plan.copied)} ({human_bytes(plan.free)} free{room}){time}",
+                f"copy {human_bytes(plan.copied)} ({human_bytes(plan.free)} free{room})"
+                f"{_about(plan.seconds)}",
                 "try it in the sandbox",
             ]
-        words = "; ".join([*parts, *hooks_in_words(self.hooks)])
-        yield self._row("plan", (visible_line(words), "$quiet" if plan.fits else "$failed"))
+        words = visible_line("; ".join([*parts, *hooks_in_words(self.hooks)]))
+        if self.height >= _TALL:
+            yield Content("")
+        for place, line in enumerate(textwrap.wrap(words, max(20, self.width - _LABEL_WIDTH - 3))):
+            style = "$quiet" if plan.fits else "$failed"
+            yield self._row("" if place else "plan", (line, style))
 
     def _notes(self, number: int) -> str:
         current = self.status.current is not None and self.status.current.number == number
@@ -191,13 +213,4 @@ class CorePage:
         if entries:
             yield Content("")
         for place, entry in enumerate(reversed(entries)):
-            text = self._log_line(entry)
-            yield self._row("" if place else "log", (visible_line(text), "$quiet"))
-
-    def _log_line(self, entry: AuditEntry) -> str:
-        when = entry.time[:16].replace("T", " ")
-        reason = f" “{entry.reason}”" if entry.reason else ""
-        if entry.action == UNDONE:
-            return f"{when} {entry.who}: taken back: {entry.reason}"
-        origin = f"from {entry.before} " if entry.before is not None else ""
-        return f"{when} {entry.who}: {entry.action} {origin}to {entry.after}{reason}"
+            yield self._row("" if place else "log", (change_in_words(entry), "$quiet"))
