@@ -89,12 +89,15 @@ def test_a_teammate_promotes_what_the_first_one_built_and_a_service_reads(shared
     assert as_user(BO, TEAM, lambda: promote(core("bo"), models["Q8"])) == ""
     assert as_user(ANA, TEAM, lambda: core("ana").rollback()) == ""
     assert as_user(BO, TEAM, lambda: core("bo").backup("bo's")) == ""
+    assert as_user(ANA, TEAM, lambda: core("ana").status()) == ""
     # What ana built is cleared away by bo, with a umask that lets nobody in.
     assert as_user(BO, TEAM, lambda: promote(core("bo"), models["Q4"])) == ""
     assert as_user(BO, TEAM, lambda: promote(core("bo"), models["Q8"])) == ""
     status = core("x").status()
     assert [one.who for one in status.audit] == ["ana", "bo", "ana", "bo", "bo"]
     check_contract(shared)
+    # Bo's and ana's backups are the team's: readable and writable for its group.
+    assert all(mode & 0o060 == 0o060 for mode in modes(shared / "backups").values())
     found = modes(shared / "core")
     assert {mode for name, mode in found.items() if name.endswith(".gguf")} == {0o444}
     assert found["audit.jsonl"] == found["journal.json"] == 0o664

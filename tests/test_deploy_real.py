@@ -21,6 +21,7 @@ from emojudge.deploy.gates import GateStatus
 from emojudge.deploy.hooks import Hooks
 from emojudge.deploy.replacer import CoreModelReplacer, Incoming
 from emojudge.errors import DeployError, GateRefused
+from emojudge.pipeline.grown_model import grow_model
 from tests.core_stores import PASSED, replacer
 
 pytestmark = pytest.mark.models
@@ -65,6 +66,19 @@ def test_a_real_ladder_is_promoted_through_all_gates(ladder: Path, tmp_path: Pat
     assert {gate.status for gate in gates.values()} == {GateStatus.PASS}
     assert re.match(r"loaded in \d+\.\d s.* said “.+”", gates["smoke"].reason)
     assert promote(core, model(ladder, "Q8_0")) == 2
+
+
+def test_a_model_of_many_tensors_is_checked_within_the_sandboxs_limits(
+    ladder: Path, tmp_path: Path
+) -> None:
+    """llama.cpp starts a thread per tensor, whose stacks would not fit otherwise."""
+    grown = tmp_path / "grown.gguf"
+    size = grow_model(model(ladder, "Q4_0"), grown, blocks=80)
+    assert size == grown.stat().st_size
+    header = read_header(grown)
+    assert len(header.tensors) > 700
+    trial = try_in_sandbox(grown, has_template=True, size=size)
+    assert trial.text.strip()
 
 
 def test_weights_that_are_no_numbers_fail_their_gate(ladder: Path, tmp_path: Path) -> None:

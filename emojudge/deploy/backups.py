@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from emojudge import clock
 from emojudge.deploy.generation import Generation
+from emojudge.deploy.places import DATA_MODE, make_folder, make_root, mode_in
 from emojudge.errors import DeployError
 from emojudge.frozen import Frozen
 from emojudge.paths import fsync_folder, write_durably
@@ -61,12 +62,12 @@ def make_backup(
     """Name ``generation`` as a backup. Raises DeployError."""
     base = f"backup_{clock.file_stamp()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_root(folder)
         # Behind every other one of this second, also where earlier ones were removed again.
         places = [_place(one.name) for one in folder.glob(f"{base}*")]
         last = max((number for stamp, number in places if stamp == base), default=0)
         stamp = f"{base}_{last + 1}" if last else base
-        (folder / stamp).mkdir(mode=0o700)
+        make_folder(folder / stamp)
     except OSError as problem:
         raise DeployError(
             f"Cannot make a backup in {folder}: {problem.strerror}. Set "
@@ -82,7 +83,10 @@ def make_backup(
         label=label,
         automatic=automatic,
     )
-    write_durably(folder / stamp / METADATA_NAME, backup.model_dump_json(indent=2).encode() + b"\n")
+    content = backup.model_dump_json(indent=2).encode() + b"\n"
+    mode = mode_in(DATA_MODE, folder)
+    write_durably(folder / stamp / METADATA_NAME, content, exact_mode=mode)
+    fsync_folder(folder)
     return backup
 
 

@@ -19,9 +19,9 @@ from emojudge.deploy.audit import UNDONE, AuditEntry, AuditLog
 from emojudge.deploy.generation import Generation, folder_name, number_in, read_generation
 from emojudge.deploy.journal import JournalFile
 from emojudge.deploy.places import (
-    ROOT_MODE,
     SEALED_FOLDER_MODE,
     make_folder,
+    make_root,
     mode_in,
     require_trusted,
 )
@@ -47,9 +47,7 @@ class CoreLayout:
         """Create the folders, and refuse a place that cannot be trusted. Raises DeployError."""
         try:
             require_trusted(self.root)
-            if not self.root.exists():
-                self.root.mkdir(parents=True, mode=ROOT_MODE)
-                fsync_folder(self.root.parent)
+            make_root(self.root)
             for folder in (self.generations_dir, self.incoming_dir):
                 if not folder.is_dir() or folder.is_symlink():
                     make_folder(folder)
@@ -66,7 +64,11 @@ class CoreLayout:
         """The folders of all generations, newest first; other names are not ours."""
         if not self.generations_dir.is_dir():
             return []
-        found = [path for path in self.generations_dir.iterdir() if number_in(path.name)]
+        found = [
+            path
+            for path in self.generations_dir.iterdir()
+            if number_in(path.name) and not path.is_symlink()
+        ]
         return sorted(found, key=lambda path: -(number_in(path.name) or 0))
 
     def generations(self) -> list[Generation]:
@@ -97,6 +99,11 @@ class CoreLayout:
             raise DeployError(
                 f"{self.current} points outside the store, to {target}. Someone changed it by "
                 "hand; point it back or restore a generation."
+            )
+        if target.is_symlink():
+            raise DeployError(
+                f"{target}, to which {self.current} points, is a symbolic link itself. Someone "
+                "changed it by hand; restore a generation."
             )
         return target.name
 

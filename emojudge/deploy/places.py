@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emojudge.errors import DeployError
+from emojudge.paths import fsync_folder
 
 ROOT_MODE = 0o700
 _TEAM = stat.S_ISGID | stat.S_IWGRP
@@ -61,6 +62,18 @@ def make_folder(folder: Path) -> None:
             ) from None
     else:
         folder.chmod(mode_in(FOLDER_MODE, folder.parent))
+
+
+def make_root(root: Path) -> None:
+    """A folder of one's own with all that is missing above it, durably, or nothing if it is there.
+
+    Raises OSError.
+    """
+    if root.is_dir():
+        return
+    make_root(root.parent)
+    root.mkdir(mode=ROOT_MODE)
+    fsync_folder(root.parent)
 
 
 def require_trusted(root: Path) -> None:

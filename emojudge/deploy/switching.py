@@ -53,7 +53,11 @@ class Switching:
         told = environment(self._layout.root, after)
         if self._hooks.pre_command:
             progress(Going("running the command before the switch"))
-            run_command("pre_command", self._hooks.pre_command, told, self._hooks.command_seconds)
+            try:
+                command, seconds = self._hooks.pre_command, self._hooks.command_seconds
+                run_command("pre_command", command, told, seconds)
+            except DeployError as problem:
+                raise DeployError(f"Nothing was changed: {problem}") from problem
         journal = Journal(
             step=Step.SWITCHING,
             change=change,
@@ -186,7 +190,12 @@ class Switching:
         if journal.told and self._tell is not None and before is not None:
             tell, model = self._tell, before.model
             attempt(lambda: tell(model))
-        if journal.restarting and self._hooks.restart_command:
+        if journal.restarting and not self._hooks.restart_command:
+            trouble.append(
+                "But the companion was restarted for the core that was taken back, and no "
+                "restart_command is set here: restart it."
+            )
+        elif journal.restarting and self._hooks.restart_command:
             command, seconds = self._hooks.restart_command, self._hooks.command_seconds
             told = environment(self._layout.root, before)
             attempt(lambda: run_command("restart_command", command, told, seconds))

@@ -10,6 +10,8 @@ import sys
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _PR_SET_NO_NEW_PRIVS = 38
+# More than any C library's pthread_attr_t.
+_PTHREAD_ATTRIBUTES = 256
 
 
 def lower(what: int, most: int, *, for_good: bool = False) -> None:
@@ -18,6 +20,21 @@ def lower(what: int, most: int, *, for_good: bool = False) -> None:
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
     resource.setrlimit(what, (most, most if for_good else hard))
+
+
+def shrink_stacks(size: int) -> None:
+    """Give threads that start from now on stacks of ``size`` bytes, where the C library can.
+
+    Stacks count against the address space, and llama.cpp starts a thread per tensor to check it.
+    """
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "pthread_setattr_default_np"):
+        return
+    attributes = ctypes.create_string_buffer(_PTHREAD_ATTRIBUTES)
+    libc.pthread_attr_init(attributes)
+    libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(size))
+    libc.pthread_setattr_default_np(attributes)
+    libc.pthread_attr_destroy(attributes)
 
 
 def gain_nothing() -> None:

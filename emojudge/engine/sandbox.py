@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import resource
 
-from emojudge.engine.limits import cut_network, gain_nothing, lower
+from emojudge.engine.limits import cut_network, gain_nothing, lower, shrink_stacks
 from emojudge.frozen import Frozen
 
 _OPEN_FILES = 256
+_STACK = 1 << 20
 
 
 class SandboxLimits(Frozen):
@@ -44,5 +45,6 @@ def enter(limits: SandboxLimits) -> bool:
     lower(resource.RLIMIT_FSIZE, 0, for_good=True)
     lower(resource.RLIMIT_CORE, 0, for_good=True)
     lower(resource.RLIMIT_NOFILE, _OPEN_FILES, for_good=True)
+    shrink_stacks(_STACK)
     gain_nothing()
     return cut_network()

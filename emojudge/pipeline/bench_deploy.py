@@ -186,7 +186,7 @@ def _figures(rounds: list[_Round], size: int, shared: bool) -> BenchFigures:
             Figure(
                 "most extra disk over the model's size",
                 median(lambda one: one.extra) / size,
-                "",
+                "share",
                 1.001,
                 human_bytes(int(median(lambda one: one.extra))),
             ),
