@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from emojudge import __version__
+from emojudge.cli_options import (
+    ConfigOption,
+    EncodingOption,
+    JsonOption,
+    PromptsOption,
+    VerboseOption,
+    load,
+    result,
+)
+from emojudge.deploy_commands import deploy_app
 from emojudge.errors import EmojudgeError, UsageError
 from emojudge.paths import CONFIG_NAME
 from emojudge.say import say
 
 if TYPE_CHECKING:
-    from emojudge.config_file import LoadedConfig
-    from emojudge.deploy.generation import Generation
-    from emojudge.deploy.progress import Progress
-    from emojudge.deploy.replacer import CoreModelReplacer
+    pass
 
 PHASES = ("discover", "ai-judge", "human-judge", "rank", "deploy", "full")
 
@@ -33,59 +38,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-deploy_app = typer.Typer(
-    help="Adopt, replace, back up and roll back the core.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 config_app = typer.Typer(
     help="The config's schema, and its errors.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(deploy_app, name="deploy")
 app.add_typer(config_app, name="config")
-
-ConfigOption = Annotated[
-    Path, typer.Option("--config", help="phase2_config.json, or the folder that holds it.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-VerboseOption = Annotated[
-    bool, typer.Option("--verbose", help="More log, and tracebacks with errors.")
-]
-EncodingOption = Annotated[
-    str | None, typer.Option("--encoding", help="The file's text encoding, if not UTF-8.")
-]
-PromptsOption = Annotated[
-    int | None, typer.Option("--prompts", min=1, help="Use only so many prompts.")
-]
-
-
-def result(value: Any, as_json: bool, lines: list[str], notes: Sequence[str] = ()) -> None:
-    """Print a command's result; notes follow it, dim on a terminal."""
-    if as_json:
-        import json
-
-        print(json.dumps(value, indent=2, ensure_ascii=False))
-    else:
-        from emojudge.text import visible
-
-        for line in lines:
-            print(visible(line))
-        dim, plain = ("\x1b[2m", "\x1b[0m") if _styled() else ("", "")
-        for note in notes:
-            print(f"{dim}{visible(note)}{plain}")
-
-
-def _styled() -> bool:
-    """Whether stdout is a terminal whose user has not asked for plain text."""
-    dumb = os.environ.get("TERM", "dumb") == "dumb"
-    return sys.stdout.isatty() and not dumb and not os.environ.get("NO_COLOR")
-
-
-def load(config: Path, prompts: int | None = None) -> LoadedConfig:
-    """The config, with warnings shown and ``--prompts`` applied."""
-    from emojudge.cli_support import load_for_command
-
-    return load_for_command(config, prompts)
 
 
 def at_terminal() -> bool:
@@ -473,133 +430,6 @@ def config_check(file: Annotated[Path, typer.Argument(metavar="[F]")] = Path()) 
     loaded = load(file)
     check_inputs(loaded)
     say(f"{loaded.file} is sound, and its candidates and prompts can be read.")
-
-
-def _replacer(config: Path) -> CoreModelReplacer:
-    from emojudge.pipeline.deploying import replacer_for
-
-    return replacer_for(load(config))
-
-
-def _steps() -> Progress:
-    from emojudge.deploy.progress import Lines
-
-    return Lines(say)
-
-
-@deploy_app.command("validate")
-def deploy_validate(path: Path, config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
-    """Check a model, its weights and a trial in the sandbox included; exit 1 if it would fail."""
-    gates = _replacer(config).validate(path, _steps())
-    lines = [f"{gate.status.mark} {gate.name}: {gate.reason}" for gate in gates]
-    result([gate.model_dump(mode="json") for gate in gates], as_json, lines)
-    if any(gate.integrity and gate.status == "fail" for gate in gates):
-        raise typer.Exit(1)
-
-
-def _core_is_now(generation: Generation) -> None:
-    say(
-        f"The core is now generation {generation.number}, {generation.manifest.name}: "
-        f"{generation.manifest.model_path}"
-    )
-
-
-@deploy_app.command("adopt")
-def deploy_adopt(path: Path, config: ConfigOption = Path()) -> None:
-    """Take over the core in use as the first generation."""
-    _core_is_now(_replacer(config).adopt(path, path.stem, _steps()))
-
-
-@deploy_app.command("replace")
-def deploy_replace(
-    path: Path,
-    config: ConfigOption = Path(),
-    force: Annotated[
-        str | None, typer.Option("--force", help="Your reason to override judgement gates.")
-    ] = None,
-) -> None:
-    """Make a model the core."""
-    from emojudge.deploy.replacer import Incoming
-
-    incoming = Incoming(path=path, name=path.stem)
-    _core_is_now(_replacer(config).replace(incoming, force=force, progress=_steps()))
-
-
-@deploy_app.command("backup")
-def deploy_backup(
-    config: ConfigOption = Path(),
-    label: Annotated[str, typer.Option("--label", help="What to call it.")] = "by hand",
-) -> None:
-    """Pin the current core."""
-    backup = _replacer(config).backup(label)
-    say(f"{backup.backup_id} keeps generation {backup.generation}.")
-
-
-@deploy_app.command("restore")
-def deploy_restore(backup: str, config: ConfigOption = Path()) -> None:
-    """Make a backup's generation current."""
-    _core_is_now(_replacer(config).restore_backup(backup))
-
-
-@deploy_app.command("rollback")
-def deploy_rollback(config: ConfigOption = Path()) -> None:
-    """Go back to the core before the last change."""
-    _core_is_now(_replacer(config).rollback())
-
-
-@deploy_app.command("list-backups")
-def deploy_list_backups(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
-    """All backups, newest first."""
-    from emojudge.deploy_commands import describe_backup
-
-    backups = _replacer(config).list_backups()
-    lines = [describe_backup(one) for one in backups]
-    result([one.model_dump(mode="json") for one in backups], as_json, lines or ["no backups yet"])
-
-
-@deploy_app.command("export")
-def deploy_export(
-    backup: Annotated[str, typer.Argument(help="A backup's name, or `current`.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
-    config: ConfigOption = Path(),
-) -> None:
-    """Copy a backup's model and manifest to another place."""
-    copies = _replacer(config).export(backup, folder, _steps())
-    say(f"{backup} is now also {', '.join(str(one) for one in copies)}.")
-
-
-@deploy_app.command("scrub")
-def deploy_scrub(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
-    """Hash every generation again; exit 1 if one is not what was written."""
-    from emojudge.deploy_commands import describe_scrubbed
-
-    found = _replacer(config).scrub(_steps())
-    value, lines = describe_scrubbed(found)
-    result(value, as_json, lines)
-    if any(one.wrong for one in found):
-        raise typer.Exit(1)
-
-
-@deploy_app.command("audit")
-def deploy_audit(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
-    """Every change of the core, and whether the chain of their hashes holds; exit 1 if not."""
-    from emojudge.deploy_commands import describe_audit
-
-    replacer = _replacer(config)
-    wrong = replacer.verify_audit()
-    value, lines = describe_audit(replacer.layout.audit_log, wrong)
-    result(value, as_json, lines)
-    if wrong:
-        raise typer.Exit(1)
-
-
-@deploy_app.command("status")
-def deploy_status(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
-    """The core now, and what it can go back to."""
-    from emojudge.deploy_commands import describe_status
-
-    value, lines = describe_status(_replacer(config).status())
-    result(value, as_json, lines)
 
 
 def main() -> None:

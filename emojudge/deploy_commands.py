@@ -1,102 +1,149 @@
-"""What the deploy commands print: the store, its backups, its audit, as JSON and as lines."""
+"""``emojudge deploy …``: adopt, replace, back up and roll back the core."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from emojudge.deploy.audit import AuditEntry, AuditLog
-from emojudge.deploy.backups import Backup
-from emojudge.deploy.export import Scrubbed
-from emojudge.deploy.status import Status
-from emojudge.deploy.words import change_in_words
-from emojudge.errors import DeployError
-from emojudge.text import counted, human_bytes, visible_line
+import typer
 
-Described = tuple[Any, list[str]]
+from emojudge.cli_options import ConfigOption, JsonOption, load, result
+from emojudge.say import say
+
+if TYPE_CHECKING:
+    from emojudge.deploy.generation import Generation
+    from emojudge.deploy.progress import Progress
+    from emojudge.deploy.replacer import CoreModelReplacer
+
+deploy_app = typer.Typer(
+    help="Adopt, replace, back up and roll back the core.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
-def describe_backup(backup: Backup) -> str:
-    """One backup in a line."""
-    kind = "automatic" if backup.automatic else "pinned"
-    label = visible_line(backup.label)
-    return (
-        f"{backup.backup_id}  generation {backup.generation}, {visible_line(backup.name)}, {kind} "
-        f"by {visible_line(backup.by)}: {label}"
+def _replacer(config: Path) -> CoreModelReplacer:
+    from emojudge.pipeline.deploying import replacer_for
+
+    return replacer_for(load(config))
+
+
+def _steps() -> Progress:
+    from emojudge.deploy.progress import Lines
+
+    return Lines(say)
+
+
+@deploy_app.command("validate")
+def deploy_validate(path: Path, config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """Check a model, its weights and a trial in the sandbox included; exit 1 if it would fail."""
+    gates = _replacer(config).validate(path, _steps())
+    lines = [f"{gate.status.mark} {gate.name}: {gate.reason}" for gate in gates]
+    result([gate.model_dump(mode="json") for gate in gates], as_json, lines)
+    if any(gate.integrity and gate.status == "fail" for gate in gates):
+        raise typer.Exit(1)
+
+
+def _core_is_now(generation: Generation) -> None:
+    say(
+        f"The core is now generation {generation.number}, {generation.manifest.name}: "
+        f"{generation.manifest.model_path}"
     )
 
 
-def describe_change(entry: AuditEntry) -> str:
-    """One change of the core in a line, with the gates that were overridden."""
-    overridden = f" (overriding {', '.join(entry.overridden)})" if entry.overridden else ""
-    return f"{change_in_words(entry)}{overridden}"
+@deploy_app.command("adopt")
+def deploy_adopt(path: Path, config: ConfigOption = Path()) -> None:
+    """Take over the core in use as the first generation."""
+    _core_is_now(_replacer(config).adopt(path, path.stem, _steps()))
 
 
-def describe_audit(log: AuditLog, wrong: Sequence[str]) -> Described:
-    """All changes, and what is wrong with their chain."""
-    try:
-        entries = log.entries()
-    except DeployError:
-        # What cannot be read is among what is wrong.
-        entries = []
-    value = {
-        "holds": not wrong,
-        "wrong": list(wrong),
-        "changes": [entry.model_dump(mode="json") for entry in entries],
-    }
-    lines = [describe_change(entry) for entry in entries]
+@deploy_app.command("replace")
+def deploy_replace(
+    path: Path,
+    config: ConfigOption = Path(),
+    force: Annotated[
+        str | None, typer.Option("--force", help="Your reason to override judgement gates.")
+    ] = None,
+) -> None:
+    """Make a model the core."""
+    from emojudge.deploy.building import Incoming
+
+    incoming = Incoming(path=path, name=path.stem)
+    _core_is_now(_replacer(config).replace(incoming, force=force, progress=_steps()))
+
+
+@deploy_app.command("backup")
+def deploy_backup(
+    config: ConfigOption = Path(),
+    label: Annotated[str, typer.Option("--label", help="What to call it.")] = "by hand",
+) -> None:
+    """Pin the current core."""
+    backup = _replacer(config).backup(label)
+    say(f"{backup.backup_id} keeps generation {backup.generation}.")
+
+
+@deploy_app.command("restore")
+def deploy_restore(backup: str, config: ConfigOption = Path()) -> None:
+    """Make a backup's generation current."""
+    _core_is_now(_replacer(config).restore_backup(backup))
+
+
+@deploy_app.command("rollback")
+def deploy_rollback(config: ConfigOption = Path()) -> None:
+    """Go back to the core before the last change."""
+    _core_is_now(_replacer(config).rollback())
+
+
+@deploy_app.command("list-backups")
+def deploy_list_backups(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """All backups, newest first."""
+    from emojudge.deploy_text import describe_backup
+
+    backups = _replacer(config).list_backups()
+    lines = [describe_backup(one) for one in backups]
+    result([one.model_dump(mode="json") for one in backups], as_json, lines or ["no backups yet"])
+
+
+@deploy_app.command("export")
+def deploy_export(
+    backup: Annotated[str, typer.Argument(help="A backup's name, or `current`.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    config: ConfigOption = Path(),
+) -> None:
+    """Copy a backup's model and manifest to another place."""
+    copies = _replacer(config).export(backup, folder, _steps())
+    say(f"{backup} is now also {', '.join(str(one) for one in copies)}.")
+
+
+@deploy_app.command("scrub")
+def deploy_scrub(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """Hash every generation again; exit 1 if one is not what was written."""
+    from emojudge.deploy_text import describe_scrubbed
+
+    found = _replacer(config).scrub(_steps())
+    value, lines = describe_scrubbed(found)
+    result(value, as_json, lines)
+    if any(one.wrong for one in found):
+        raise typer.Exit(1)
+
+
+@deploy_app.command("audit")
+def deploy_audit(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """Every change of the core, and whether the chain of their hashes holds; exit 1 if not."""
+    from emojudge.deploy_text import describe_audit
+
+    replacer = _replacer(config)
+    wrong = replacer.verify_audit()
+    value, lines = describe_audit(replacer.layout.audit_log, wrong)
+    result(value, as_json, lines)
     if wrong:
-        lines += [f"✗ {one}" for one in wrong]
-    else:
-        lines.append(f"✓ {counted(len(entries), 'change')}: the chain of their hashes holds")
-    return value, lines
+        raise typer.Exit(1)
 
 
-def describe_scrubbed(found: Sequence[Scrubbed]) -> Described:
-    """What scrubbing found."""
-    value = [
-        {
-            "generation": one.number,
-            "name": one.name,
-            "size_bytes": one.size,
-            "whole": not one.wrong,
-            "wrong": one.wrong or None,
-        }
-        for one in found
-    ]
-    lines = [
-        f"{'✗' if one.wrong else '✓'} generation {one.number}, {visible_line(one.name)}, "
-        f"{human_bytes(one.size)}{f': {one.wrong}' if one.wrong else ''}"
-        for one in found
-    ]
-    return value, lines or ["no generations yet"]
+@deploy_app.command("status")
+def deploy_status(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """The core now, and what it can go back to."""
+    from emojudge.deploy_text import describe_status
 
-
-def describe_status(status: Status) -> Described:
-    """A core store."""
-    current, predecessor = status.current, status.predecessor
-    value = {
-        "current": current.model_dump(mode="json") if current else None,
-        "rollback_to": predecessor.number if predecessor else None,
-        "generations": [one.number for one in status.generations],
-        "backups": [one.backup_id for one in status.backups],
-        "read_only": status.read_only,
-        "interrupted": status.interrupted,
-    }
-    notes = [f"! {one}" for one in (status.interrupted, status.read_only) if one]
-    if current is None:
-        advice = "no core yet: `emojudge deploy adopt PATH` takes over the one in use"
-        return value, [advice, *notes]
-    changed = [entry.time for entry in status.audit if entry.after == current.number]
-    since = changed[-1] if changed else current.manifest.last_updated
-    lines = [
-        f"core: generation {current.number}, {visible_line(current.manifest.name)}, "
-        f"{human_bytes(current.size)}, since {since}",
-        f"roll back to: {predecessor.number if predecessor else 'nothing yet'}",
-        *(
-            f"generation {one.number}: {visible_line(one.manifest.name)}"
-            for one in status.generations
-        ),
-        f"backups: {len(status.backups)}",
-    ]
-    return value, lines + notes
+    value, lines = describe_status(_replacer(config).status())
+    result(value, as_json, lines)

@@ -6,8 +6,9 @@ import hashlib
 import json
 from pathlib import Path
 
+from emojudge.deploy.building import Incoming
 from emojudge.deploy.gates import Gate, passed
-from emojudge.deploy.replacer import CoreModelReplacer, Incoming
+from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.engine.trial import Trial
 from tests.gguf_files import F16, Q4_0, Q8_0, language_model
 

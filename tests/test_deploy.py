@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from emojudge.deploy.building import Incoming
 from emojudge.deploy.generation import Manifest
-from emojudge.deploy.replacer import Incoming
 from emojudge.errors import DeployError, GateRefused, LockHeld, ModelFileError
 from emojudge.store.locks import HeldLock
 from tests.core_stores import PASSED, current_model, promote, replacer, write_models

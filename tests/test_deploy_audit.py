@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from emojudge.deploy.audit import GENESIS, Origin
+from emojudge.deploy.building import Incoming
 from emojudge.deploy.progress import Going, Lines
-from emojudge.deploy.replacer import Incoming
 from emojudge.errors import DeployError
 from tests.core_stores import PASSED, current_model, promote, replacer, write_models
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from emojudge.candidates.gguf import read_header
+from emojudge.deploy.building import Incoming
 from emojudge.deploy.candidate_gates import try_in_sandbox
 from emojudge.deploy.gates import GateStatus
 from emojudge.deploy.hooks import Hooks
-from emojudge.deploy.replacer import CoreModelReplacer, Incoming
+from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.errors import DeployError, GateRefused
 from emojudge.pipeline.grown_model import grow_model
 from tests.core_stores import PASSED, replacer

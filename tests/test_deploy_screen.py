@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from emojudge.app import EmojudgeApp
-from emojudge.deploy.replacer import Incoming
+from emojudge.deploy.building import Incoming
 from emojudge.pipeline.study import Study
 from emojudge.screens.evidence import EvidenceScreen
 from emojudge.screens.typed_word import TypedWordDialog

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
-import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from emojudge import clock
 from emojudge.deploy.audit import Change, Origin
 from emojudge.deploy.backups import Backup, list_backups, make_backup, remove_backup
+from emojudge.deploy.building import Builder, Built, Incoming
 from emojudge.deploy.candidate_gates import (
     TryModel,
-    hash_gate,
     size_gate,
     structure_gate,
     template_gate,
@@ -32,48 +29,26 @@ from emojudge.deploy.gates import (
     require_integrity,
     require_judgements,
 )
-from emojudge.deploy.generation import MANIFEST_NAME, CoreFile, Generation, Manifest
+from emojudge.deploy.generation import Generation
 from emojudge.deploy.hooks import Hooks
 from emojudge.deploy.layout import CoreLayout
 from emojudge.deploy.own_errors import OwnErrors
-from emojudge.deploy.places import MODEL_MODE, mode_in, require_trusted, why_read_only
+from emojudge.deploy.places import require_trusted, why_read_only
 from emojudge.deploy.plan import Plan, plan_for
 from emojudge.deploy.progress import Going, Progress, quiet
 from emojudge.deploy.recovery import interrupted, recover
 from emojudge.deploy.retention import prune
-from emojudge.deploy.staging import free_bytes, shards_of, stage
+from emojudge.deploy.staging import free_bytes, shards_of
 from emojudge.deploy.status import Status
 from emojudge.deploy.switching import Switching
 from emojudge.deploy.targets import make_target, tell
-from emojudge.domain import Specs
 from emojudge.errors import DeployError, EmojudgeError, LockHeld
-from emojudge.paths import write_durably
 from emojudge.store.locks import HeldLock
 
 _MEGABYTE = 1_000_000
 _LOG = logging.getLogger(__name__)
 ANY = -1
 """Change whatever is current now, without having looked."""
-
-
-@dataclass(frozen=True)
-class Incoming:
-    """A model that is to become a generation. ``expected_sha256`` None: whatever it is."""
-
-    path: Path
-    name: str
-    expected_sha256: tuple[str, ...] | None = None
-    emotional_degradation: float | None = None
-    origin: Origin = field(default_factory=Origin)
-
-
-@dataclass(frozen=True)
-class _Built:
-    """A generation that holds a model, and what it took to have it."""
-
-    generation: Generation
-    staged_bytes: int = 0
-    staged_seconds: float = 0.0
 
 
 class CoreModelReplacer:
@@ -103,6 +78,9 @@ class CoreModelReplacer:
         self._who = who
         self._companion = CompanionManifest(manifest) if manifest is not None else None
         self._minimum_size = minimum_size_mb * _MEGABYTE
+        self._builder = Builder(
+            self.layout, who=who, minimum_size=self._minimum_size, try_model=try_model
+        )
         self._auto_backup = auto_backup
         self._keep_backups = keep_backups
         self.hooks = hooks or Hooks()
@@ -243,67 +221,6 @@ class CoreModelReplacer:
             )
         return current
 
-    def _build(self, incoming: Incoming, template: str | None, progress: Progress) -> _Built:
-        """Stage, check the staged files, and rename them into a generation."""
-        shards = shards_of(incoming.path)
-        transaction = self.layout.begin_staging()
-        try:
-            started = time.monotonic()
-            files = stage(shards, transaction, progress)
-            seconds = time.monotonic() - started
-            specs = self._check(files, transaction, incoming, progress)
-            if specs.chat_template != template:
-                raise DeployError(
-                    f"{incoming.path} changed while it was looked at. Wait until it is complete, "
-                    "then try again; the core in use is untouched."
-                )
-            progress(Going("putting it in place"))
-            generation = self._seal(transaction, incoming, files, specs)
-            return _Built(generation, sum(file.size for file in files), seconds)
-        finally:
-            shutil.rmtree(transaction, ignore_errors=True)
-
-    def _check(
-        self,
-        files: tuple[CoreFile, ...],
-        transaction: Path,
-        incoming: Incoming,
-        progress: Progress,
-    ) -> Specs:
-        """The integrity gates, on the staged files. Raises DeployError."""
-        progress(Going("checking what was copied"))
-        staged = [transaction / file.name for file in files]
-        size = sum(file.size for file in files)
-        require_integrity([hash_gate(files, incoming.expected_sha256)])
-        structure, specs = structure_gate(staged)
-        require_integrity([structure, size_gate(size, self._minimum_size)])
-        assert specs is not None
-        progress(Going("loading it in the sandbox"))
-        require_integrity(trial_gates(staged, specs, size, self._try_model))
-        return specs
-
-    def _seal(
-        self, transaction: Path, incoming: Incoming, files: tuple[CoreFile, ...], specs: Specs
-    ) -> Generation:
-        number = self.layout.next_number()
-        folder = self.layout.new_folder(number, files[0].sha256)
-        manifest = Manifest(
-            generation=number,
-            name=incoming.name,
-            model_path=str(folder.absolute() / files[0].name),
-            quantization_method=specs.quantization,
-            size_mb=round(sum(file.size for file in files) / _MEGABYTE, 3),
-            emotional_degradation=incoming.emotional_degradation,
-            last_updated=clock.stamp(),
-            replacement_checksum=files[0].sha256,
-            files=files,
-            by=self._who,
-        )
-        content = manifest.model_dump_json(indent=2).encode() + b"\n"
-        mode = mode_in(MODEL_MODE, self.layout.root)
-        write_durably(transaction / MANIFEST_NAME, content, exact_mode=mode)
-        return self.layout.seal(transaction, folder)
-
     def _kept(self, sha256: tuple[str, ...] | None) -> Generation | None:
         """A whole generation that already holds these files."""
         if not sha256:
@@ -322,7 +239,7 @@ class CoreModelReplacer:
         self,
         action: str,
         before: Generation | None,
-        built: _Built,
+        built: Built,
         reason: str | None = None,
         overridden: tuple[str, ...] = (),
         origin: Origin | None = None,
@@ -368,7 +285,9 @@ class CoreModelReplacer:
                     f"{self.layout.root} has a core already; replace it with "
                     "`emojudge deploy replace`."
                 )
-            built = self._build(Incoming(path=path, name=name), specs.chat_template, progress)
+            built = self._builder.build(
+                Incoming(path=path, name=name), specs.chat_template, progress
+            )
             change = self._change("adopt", None, built)
             return self._switch(change, built.generation, progress)
 
@@ -396,7 +315,7 @@ class CoreModelReplacer:
             overridden = require_judgements(gates, force)
             kept = self._kept(incoming.expected_sha256)
             self._tidy(spare=(kept.number,) if kept is not None else ())
-            built = _Built(kept) if kept else self._build(incoming, template, progress)
+            built = Built(kept) if kept else self._builder.build(incoming, template, progress)
             if before is not None and built.generation.number == before.number:
                 raise DeployError(f"{incoming.name} is the core already.")
             change = self._change(
@@ -457,7 +376,7 @@ class CoreModelReplacer:
         target = self.layout.generation(number)
         if before is not None and before.number == number:
             raise DeployError(f"Generation {number} is the core already.")
-        return self._switch(self._change(action, before, _Built(target)), target, quiet)
+        return self._switch(self._change(action, before, Built(target)), target, quiet)
 
     @OwnErrors()
     def restore(self, number: int, *, expected: int | None = ANY) -> Generation:

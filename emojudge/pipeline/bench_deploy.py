@@ -14,10 +14,11 @@ from pathlib import Path
 
 from emojudge import paths
 from emojudge.candidates.hashing import CHUNK
+from emojudge.deploy.building import Incoming
 from emojudge.deploy.copying import hash_file, reflink
 from emojudge.deploy.gates import passed
 from emojudge.deploy.progress import Going
-from emojudge.deploy.replacer import CoreModelReplacer, Incoming
+from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.errors import DeployError
 from emojudge.pipeline.bench_figures import BenchFigures, Figure
 from emojudge.pipeline.grown_model import grow_model

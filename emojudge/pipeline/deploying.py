@@ -6,10 +6,11 @@ import hashlib
 
 from emojudge.config_file import LoadedConfig
 from emojudge.deploy.audit import Origin
+from emojudge.deploy.building import Incoming
 from emojudge.deploy.candidate_gates import try_in_sandbox
 from emojudge.deploy.gates import Gate, GateStatus
 from emojudge.deploy.hooks import Hooks
-from emojudge.deploy.replacer import CoreModelReplacer, Incoming
+from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.domain import Candidate
 from emojudge.judges.fidelity import Measure, fidelity_of
 from emojudge.judges.section_parts import percent_text

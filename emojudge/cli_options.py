@@ -1,0 +1,57 @@
+"""What commands share: their options, reading the config, printing a result."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from emojudge.config_file import LoadedConfig
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", help="phase2_config.json, or the folder that holds it.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", help="More log, and tracebacks with errors.")
+]
+EncodingOption = Annotated[
+    str | None, typer.Option("--encoding", help="The file's text encoding, if not UTF-8.")
+]
+PromptsOption = Annotated[
+    int | None, typer.Option("--prompts", min=1, help="Use only so many prompts.")
+]
+
+
+def result(value: Any, as_json: bool, lines: list[str], notes: Sequence[str] = ()) -> None:
+    """Print a command's result; notes follow it, dim on a terminal."""
+    if as_json:
+        import json
+
+        print(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        from emojudge.text import visible
+
+        for line in lines:
+            print(visible(line))
+        dim, plain = ("\x1b[2m", "\x1b[0m") if _styled() else ("", "")
+        for note in notes:
+            print(f"{dim}{visible(note)}{plain}")
+
+
+def _styled() -> bool:
+    """Whether stdout is a terminal whose user has not asked for plain text."""
+    dumb = os.environ.get("TERM", "dumb") == "dumb"
+    return sys.stdout.isatty() and not dumb and not os.environ.get("NO_COLOR")
+
+
+def load(config: Path, prompts: int | None = None) -> LoadedConfig:
+    """The config, with warnings shown and ``--prompts`` applied."""
+    from emojudge.cli_support import load_for_command
+
+    return load_for_command(config, prompts)
