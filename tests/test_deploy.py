@@ -9,11 +9,21 @@ from pathlib import Path
 import pytest
 
 from emojudge.deploy.building import Incoming
+from emojudge.deploy.gates import GateStatus
 from emojudge.deploy.generation import Manifest
-from emojudge.errors import DeployError, GateRefused, LockHeld, ModelFileError
+from emojudge.engine.trial import Trial
+from emojudge.errors import (
+    DeployError,
+    EngineError,
+    GateRefused,
+    LockHeld,
+    ModelFileError,
+    WorkerDied,
+)
 from emojudge.store.locks import HeldLock
 from tests.core_stores import PASSED, current_model, promote, replacer, write_models
-from tests.gguf_files import language_model
+from tests.gguf_files import Gguf, language_model
+from tests.malformed import MALFORMED, content_of
 
 
 @pytest.fixture
@@ -110,6 +120,44 @@ def test_a_bad_model_is_refused_and_the_old_core_serves(
     assert len(str(caught.value)) > 20
     assert current_model(tmp_path) == models["F16"].read_bytes()
     assert len(core.status().generations) == 1
+    assert list((tmp_path / "core" / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize(("gguf", "message"), MALFORMED)
+def test_a_malformed_header_is_refused_with_its_offset(
+    tmp_path: Path, models: dict[str, Path], gguf: Gguf, message: str
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(content_of(gguf))
+    with pytest.raises(DeployError, match=r"Not replaced: structure: .*at byte \d+") as caught:
+        core.replace(Incoming(path=path, name="bad"), judgements=PASSED, force="I insist")
+    assert message in str(caught.value)
+    assert current_model(tmp_path) == models["F16"].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (WorkerDied("The worker was ended by SIGSEGV."), "SIGSEGV"),
+        (EngineError("bad.gguf was not through its trial after 300 s."), "not through its trial"),
+    ],
+)
+def test_a_signal_or_a_deadline_in_the_sandbox_is_a_failed_gate(
+    tmp_path: Path, models: dict[str, Path], problem: EngineError, said: str
+) -> None:
+    def dies(path: Path, *, has_template: bool, size: int) -> Trial:
+        raise problem
+
+    replacer(tmp_path).adopt(models["F16"], "F16")
+    core = replacer(tmp_path, try_model=dies)
+    gates = {gate.name: gate for gate in core.validate(models["Q8"])}
+    assert gates["smoke"].status is GateStatus.FAIL
+    assert gates["weights"].status is GateStatus.UNKNOWN
+    with pytest.raises(DeployError, match=rf"Not replaced: smoke: .*{said}"):
+        core.replace(Incoming(path=models["Q8"], name="Q8"), judgements=PASSED, force="I insist")
+    assert current_model(tmp_path) == models["F16"].read_bytes()
     assert list((tmp_path / "core" / "incoming").iterdir()) == []
 
 

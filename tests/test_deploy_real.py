@@ -110,6 +110,21 @@ def test_another_template_is_shown_as_a_diff_and_asks_for_a_reason(
     assert core.status().audit[-1].overridden == ("template",)
 
 
+def test_a_template_that_never_ends_fails_the_smoke_gate(ladder: Path, tmp_path: Path) -> None:
+    """Sound in its structure; only the sandbox finds it, and the old core goes on serving."""
+    core = real(tmp_path)
+    core.adopt(model(ladder, "Q8_0"), "Q8_0")
+    content = model(ladder, "Q8_0").read_bytes()
+    begin = content.index(b"{% for message in messages %}")
+    endless = b"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    path = tmp_path / "endless.gguf"
+    path.write_bytes(content[:begin] + endless + content[begin + len(endless) :])
+    assert path.stat().st_size == len(content)
+    with pytest.raises(DeployError, match=r"Not replaced: smoke: .*untouched"):
+        core.replace(Incoming(path=path, name="endless"), judgements=PASSED, force="I insist")
+    assert core.status().current.number == 1  # type: ignore[union-attr]
+
+
 class Serving:
     """The example companion on its own port."""
 
