@@ -65,7 +65,9 @@ def describe_scrubbed(found: Sequence[Scrubbed]) -> Described:
         for one in found
     ]
     lines = [
-        f"{'✗' if one.wrong else '✓'} generation {one.number}, {visible_line(one.name)}, "
+        f"✗ {one.wrong}"
+        if one.number is None
+        else f"{'✗' if one.wrong else '✓'} generation {one.number}, {visible_line(one.name)}, "
         f"{human_bytes(one.size)}{f': {one.wrong}' if one.wrong else ''}"
         for one in found
     ]
@@ -82,8 +84,10 @@ def describe_status(status: Status) -> Described:
         "backups": [one.backup_id for one in status.backups],
         "read_only": status.read_only,
         "interrupted": status.interrupted,
+        "problems": list(status.problems),
     }
-    notes = [f"! {one}" for one in (status.interrupted, status.read_only) if one]
+    wrong = (status.interrupted, *status.problems, status.read_only)
+    notes = [f"! {one}" for one in wrong if one]
     if current is None:
         advice = "no core yet: `emojudge deploy adopt PATH` takes over the one in use"
         return value, [advice, *notes]

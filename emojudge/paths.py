@@ -79,16 +79,26 @@ def fsync_folder(folder: Path) -> None:
 
 
 def write_durably(
-    path: Path, content: bytes, mode: int = 0o644, exact_mode: int | None = None
+    path: Path,
+    content: bytes,
+    mode: int = 0o644,
+    exact_mode: int | None = None,
+    owner: tuple[int, int] | None = None,
 ) -> None:
     """Replace ``path`` by ``content`` so that a crash leaves the old or the new whole file.
 
-    The umask limits ``mode``, but not ``exact_mode``, which the file has before it is in place.
+    The umask limits ``mode``, but not ``exact_mode``, which the file has before it is in place;
+    ``owner`` is the user and the group that it keeps. Raises StoreError.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        temporary.unlink(missing_ok=True)
+        # Exclusive, so that nobody's link in its place is written through.
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with os.fdopen(fd, "wb") as stream:
+            if owner is not None and owner != (os.fstat(fd).st_uid, os.fstat(fd).st_gid):
+                # Only root can give files away.
+                os.fchown(fd, owner[0] if os.geteuid() == 0 else -1, owner[1])
             if exact_mode is not None:
                 os.fchmod(stream.fileno(), exact_mode)
             stream.write(content)

@@ -77,7 +77,7 @@ def test_a_crash_before_any_mutating_call_leaves_a_whole_core(tmp_path: Path, ac
             return promote(core, core.layout.root.parent / "Q4.gguf")
         return core.rollback() if action == "rollback" else core.restore(1)
 
-    points = 0
+    points = twice = 0
     while True:
         points += 1
         folder = tmp_path / str(points)
@@ -88,7 +88,7 @@ def test_a_crash_before_any_mutating_call_leaves_a_whole_core(tmp_path: Path, ac
         # At once, without any recovery: whoever opens current finds a whole core.
         check_contract(folder)
         # And a second crash, in the middle of recovery.
-        crashes(1 + points % 7, store(folder).recover)
+        twice += crashes(1 + points % 7, store(folder).recover)
         check_contract(folder)
         core = store(folder)
         core.recover()
@@ -101,13 +101,24 @@ def test_a_crash_before_any_mutating_call_leaves_a_whole_core(tmp_path: Path, ac
         committed = [one for one in core.layout.audit()[2:] if one.action == action]
         assert len(committed) == (found != before)
         assert list(core.layout.incoming_dir.iterdir()) == []
+        # No backup of a change that never was, and no generation that nothing keeps.
+        labels = [one.label for one in core.list_backups()]
+        numbers = {one.number for one in core.status().generations}
+        if action == "promote" and committed:
+            # A crash before the clean-up leaves what the next promotion clears away.
+            assert labels[0] == "before Q4"
+            assert {3, 2} <= numbers <= {3, 2, 1}
+        else:
+            assert labels == ["before Q8"]
+            assert numbers == {2, 1}
         restarts = (folder / "restarts").read_text().split()
         assert int(restarts[-1]) == core.status().current.number  # type: ignore[union-attr]
         # Nothing stands in the way of the next change.
         promote(core, folder / "Q4.gguf") if found == before else core.rollback()
         check_contract(folder, folder / "companion.json")
     assert points > 15
-    print(f"{action}: {points - 1} crash points, none bad")
+    assert twice > 5
+    print(f"{action}: {points - 1} crash points, {twice} of them twice, none bad")
 
 
 def test_the_first_core_that_was_never_complete_is_none(tmp_path: Path) -> None:
@@ -136,14 +147,15 @@ def test_a_damaged_journal_is_set_aside_and_blocks_promotion_until_somebody_look
     core.layout.journal.file.write_text("{ torn")
     said = core.recover()
     assert said is not None
-    assert "set aside as journal.json.damaged-" in said
+    assert "a copy is journal.json.damaged-" in said
     with pytest.raises(DeployError, match=r"remove that file to promote again"):
         promote(core, models["Q4"])
     core.rollback()
     assert current_model(tmp_path / "a") == models["F16"].read_bytes()
     core.layout.journal.damaged()[0].unlink()
     promote(core, models["Q4"])
-    assert core.verify_audit() == []
+    (noted,) = core.verify_audit()
+    assert noted.endswith("the journal could not be read")
 
 
 def test_an_interrupted_change_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from emojudge.paths import fsync_folder
 GENESIS = "0" * 64
 UNDONE = "undone"
 """The action of a change that was begun and taken back."""
+FOUND = "found"
+"""The action of a core that was current though no line says how it came to be."""
 
 
 class Origin(Frozen):
@@ -43,6 +45,7 @@ class Change(Frozen):
 
     ``sha256`` is of the core's (first) file after the change, ``overridden`` are the gates that
     ``reason`` overrode. ``staged_bytes`` in ``staged_seconds`` were copied and hashed for it.
+    ``attempted`` is the generation that a change was to make current before it was taken back.
     """
 
     transaction: str
@@ -57,6 +60,7 @@ class Change(Frozen):
     origin: Origin = Origin()
     staged_bytes: int = 0
     staged_seconds: float = 0.0
+    attempted: int | None = None
 
 
 class AuditEntry(Change):
@@ -115,6 +119,15 @@ class AuditLog:
         lines = _lines(self._content())
         return Head(len(lines), _hash(lines[-1])) if lines else START
 
+    def broken_since(self, known: Head) -> str | None:
+        """Why the file is not the one that ended at ``known``; None when it is."""
+        lines = _lines(self._content())
+        if len(lines) < known.lines:
+            return f"{known.lines - len(lines)} of {known.lines} lines are gone from its end"
+        if known.lines and _hash(lines[known.lines - 1]) != known.sha256:
+            return f"line {known.lines} is not the one that the journal knows"
+        return None
+
     def append(self, change: Change) -> Head:
         """Add one line, durably; a torn line at the end gives way. Raises OSError, DeployError."""
         fd = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
@@ -162,10 +175,9 @@ class AuditLog:
                         "changed, or lines between them were removed"
                     )
             previous = _hash(line)
-        if len(lines) < known.lines:
-            wrong.append(f"{known.lines - len(lines)} of {known.lines} lines are gone from its end")
-        elif known.lines and _hash(lines[known.lines - 1]) != known.sha256:
-            wrong.append(f"line {known.lines} is not the one that the journal knows")
+        end = self.broken_since(known)
+        if end is not None:
+            wrong.append(end)
         if content and not content.endswith(b"\n"):
             wrong.append("its last line is torn")
         return wrong

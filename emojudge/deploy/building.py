@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from emojudge.deploy.candidate_gates import (
     structure_gate,
     trial_gates,
 )
-from emojudge.deploy.gates import require_integrity
+from emojudge.deploy.export import scrub
+from emojudge.deploy.gates import GateStatus, require_integrity
 from emojudge.deploy.generation import MANIFEST_NAME, CoreFile, Generation, Manifest
 from emojudge.deploy.layout import CoreLayout
 from emojudge.deploy.places import MODEL_MODE, mode_in
@@ -27,6 +29,11 @@ from emojudge.errors import DeployError
 from emojudge.paths import write_durably
 
 _MEGABYTE = 1_000_000
+
+
+def _never(sha256: tuple[str, ...]) -> Generation | None:
+    """No generation holds it."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,15 @@ class Incoming:
 
 @dataclass(frozen=True)
 class Built:
-    """A generation that holds a model, and what it took to have it."""
+    """A generation that holds a model, and what it took to have it.
+
+    ``untested`` are integrity gates that the config leaves out, for the audit.
+    """
 
     generation: Generation
     staged_bytes: int = 0
     staged_seconds: float = 0.0
+    untested: tuple[str, ...] = ()
 
 
 class Builder:
@@ -61,11 +72,28 @@ class Builder:
         self._minimum_size = minimum_size
         self._try_model = try_model
 
-    def build(self, incoming: Incoming, template: str | None, progress: Progress) -> Built:
+    def again(self, kept: Generation, progress: Progress) -> Built | None:
+        """A kept generation once more, through all its gates; None when it is not what it was.
+
+        Raises DeployError when it is, and does not pass them.
+        """
+        if any(one.wrong for one in scrub([kept], progress)):
+            return None
+        _, untested = self._check(kept.manifest.files, Path(kept.folder), None, progress)
+        return Built(kept, untested=untested)
+
+    def build(
+        self,
+        incoming: Incoming,
+        template: str | None,
+        progress: Progress,
+        kept_with: Callable[[tuple[str, ...]], Generation | None] = _never,
+    ) -> Built:
         """Stage, check the staged files, and rename them into a generation.
 
-        ``template`` is the chat template that was seen before. Raises DeployError, or OSError;
-        then nothing of it is left but what a crash leaves for the next clean-up.
+        ``template`` is the chat template that was seen before; ``kept_with`` finds a generation
+        that holds files of these hashes already, which is used instead. Raises DeployError, or
+        OSError; then nothing of it is left but what a crash leaves for the next clean-up.
         """
         shards = shards_of(incoming.path)
         transaction = self._layout.begin_staging()
@@ -73,7 +101,11 @@ class Builder:
             started = time.monotonic()
             files = stage(shards, transaction, progress)
             seconds = time.monotonic() - started
-            specs = self._check(files, transaction, incoming, progress)
+            same = kept_with(tuple(file.sha256 for file in files))
+            again = self.again(same, progress) if same is not None else None
+            if again is not None:
+                return again
+            specs, untested = self._check(files, transaction, incoming.expected_sha256, progress)
             if specs.chat_template != template:
                 raise DeployError(
                     f"{incoming.path} changed while it was looked at. Wait until it is complete, "
@@ -81,28 +113,34 @@ class Builder:
                 )
             progress(Going("putting it in place"))
             generation = self._seal(transaction, incoming, files, specs)
-            return Built(generation, sum(file.size for file in files), seconds)
+            size = sum(file.size for file in files)
+            return Built(generation, size, seconds, untested)
         finally:
             shutil.rmtree(transaction, ignore_errors=True)
 
     def _check(
         self,
         files: tuple[CoreFile, ...],
-        transaction: Path,
-        incoming: Incoming,
+        folder: Path,
+        expected: tuple[str, ...] | None,
         progress: Progress,
-    ) -> Specs:
-        """The integrity gates, on the staged files. Raises DeployError."""
-        progress(Going("checking what was copied"))
-        staged = [transaction / file.name for file in files]
+    ) -> tuple[Specs, tuple[str, ...]]:
+        """The integrity gates, on files in the store; which of them were left out.
+
+        Raises DeployError.
+        """
+        progress(Going("checking the copy"))
+        staged = [folder / file.name for file in files]
         size = sum(file.size for file in files)
-        require_integrity([hash_gate(files, incoming.expected_sha256)])
+        require_integrity([hash_gate(files, expected)])
         structure, specs = structure_gate(staged)
         require_integrity([structure, size_gate(size, self._minimum_size)])
         assert specs is not None
         progress(Going("loading it in the sandbox"))
-        require_integrity(trial_gates(staged, specs, size, self._try_model))
-        return specs
+        trial = trial_gates(staged, specs, size, self._try_model)
+        require_integrity(trial)
+        untested = (gate.name for gate in trial if gate.status is GateStatus.UNKNOWN)
+        return specs, tuple(f"{name} (not tried)" for name in untested)
 
     def _seal(
         self, transaction: Path, incoming: Incoming, files: tuple[CoreFile, ...], specs: Specs

@@ -18,7 +18,7 @@ from emojudge.paths import fsync_folder, write_durably
 class Scrubbed:
     """What re-hashing one generation found; ``wrong`` is empty for a whole one."""
 
-    number: int
+    number: int | None
     name: str
     size: int
     wrong: str

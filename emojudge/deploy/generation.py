@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,6 +39,14 @@ class Manifest(Frozen):
     replacement_checksum: str
     files: tuple[CoreFile, ...]
     by: str
+
+    @property
+    def sha256(self) -> str:
+        """The file's digest; of a split model, the digest of its files' digests."""
+        digests = [file.sha256 for file in self.files]
+        if len(digests) == 1:
+            return digests[0]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 class Generation(Frozen):

@@ -22,7 +22,7 @@ from emojudge.text import human_seconds, visible_line
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _BETWEEN_CHECKS = 0.25
-_ONE_CHECK_SECONDS = 10.0
+_OK, _REDIRECT = 200, 300
 _SAID_BYTES = 300
 
 
@@ -70,10 +70,13 @@ def run_command(what: str, command: str, told: Mapping[str, str], seconds: float
         )
         try:
             status = process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        except BaseException as problem:
+            # Also when somebody interrupts: it must not go on beside the way back.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            if not isinstance(problem, subprocess.TimeoutExpired):
+                raise
             raise DeployError(
                 f"The {what} `{command}` was not done after {human_seconds(seconds)}."
             ) from None
@@ -90,11 +93,13 @@ def _check_once(check: str, told: Mapping[str, str], seconds: float) -> None:
         run_command("health check", check, told, seconds)
         return
     try:
-        answer = httpx2.get(check, timeout=seconds)
-    except httpx2.HTTPError as problem:
+        # Only the status: a stream of events has no end to wait for.
+        with httpx2.stream("GET", check, timeout=seconds) as answer:
+            status = answer.status_code
+    except (httpx2.HTTPError, httpx2.InvalidURL) as problem:
         raise DeployError(f"The health check {check} did not answer: {problem}") from problem
-    if not answer.is_success:
-        raise DeployError(f"The health check {check} answered {answer.status_code}.")
+    if not _OK <= status < _REDIRECT:
+        raise DeployError(f"The health check {check} answered {status}.")
 
 
 def require_health(check: str, told: Mapping[str, str], seconds: float) -> None:
@@ -109,7 +114,7 @@ def require_health(check: str, told: Mapping[str, str], seconds: float) -> None:
         for attempt in tries:
             with attempt:
                 left = max(_BETWEEN_CHECKS, end - time.monotonic())
-                _check_once(check, told, min(_ONE_CHECK_SECONDS, left))
+                _check_once(check, told, left)
     except RetryError as late:
         last = late.last_attempt.exception()
         raise DeployError(f"Not healthy after {human_seconds(seconds)}: {last}") from last

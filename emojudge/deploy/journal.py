@@ -6,14 +6,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 
 from emojudge import clock
 from emojudge.deploy.audit import GENESIS, Change, Head
+from emojudge.deploy.generation import number_in
 from emojudge.deploy.places import DATA_MODE, mode_in
 from emojudge.errors import DeployError
 from emojudge.frozen import Frozen
-from emojudge.paths import fsync_folder, write_durably
+from emojudge.paths import write_durably
 
 JOURNAL_NAME = "journal.json"
 _DAMAGED = f"{JOURNAL_NAME}.damaged-"
@@ -44,6 +45,8 @@ class Journal(Frozen):
 
     ``restarting`` says that the companion may have been restarted, and ``told`` that targets may
     have been told, so that a way back does both again. ``lines`` and ``head`` are the audit's end.
+    ``breaks`` are what was found wrong with it, kept for good; ``pending`` is a companion's
+    manifest that could not be put back yet.
     """
 
     step: Step = Step.IDLE
@@ -55,6 +58,16 @@ class Journal(Frozen):
     restarting: bool = False
     lines: int = 0
     head: str = GENESIS
+    breaks: tuple[str, ...] = ()
+    pending: CompanionBefore | None = None
+
+    @field_validator("before_folder", "after_folder")
+    @classmethod
+    def _is_a_generation(cls, name: str | None) -> str | None:
+        """Names of folders only, because what they name is pointed to."""
+        if name and number_in(name) is None:
+            raise ValueError("not the name of a generation")
+        return name
 
     @property
     def audit_head(self) -> Head:
@@ -87,15 +100,17 @@ class JournalFile:
         content = journal.model_dump_json(indent=1).encode() + b"\n"
         write_durably(self.file, content, exact_mode=mode_in(DATA_MODE, self._root))
 
-    def rest(self, head: Head) -> None:
+    def rest(
+        self, head: Head, breaks: tuple[str, ...] = (), pending: CompanionBefore | None = None
+    ) -> None:
         """No change is under way; the audit ends at ``head``."""
-        self.write(Journal(lines=head.lines, head=head.sha256))
+        self.write(Journal(lines=head.lines, head=head.sha256, breaks=breaks, pending=pending))
 
-    def set_aside(self) -> Path:
-        """Move an unreadable journal away, so that somebody can look at it."""
+    def keep_damaged(self) -> Path:
+        """Keep a copy of an unreadable journal, so that somebody can look at it."""
         aside = self._root / f"{_DAMAGED}{clock.file_stamp()}"
-        self.file.rename(aside)
-        fsync_folder(self._root)
+        content = b"" if self.file.is_symlink() else self.file.read_bytes()
+        write_durably(aside, content, exact_mode=mode_in(DATA_MODE, self._root))
         return aside
 
     def damaged(self) -> list[Path]:

@@ -10,14 +10,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import stat
 import uuid
 from pathlib import Path
 
 from emojudge.deploy.audit import UNDONE, AuditEntry, AuditLog
 from emojudge.deploy.generation import Generation, folder_name, number_in, read_generation
-from emojudge.deploy.journal import JournalFile
+from emojudge.deploy.journal import JOURNAL_NAME, JournalFile
 from emojudge.deploy.places import (
     SEALED_FOLDER_MODE,
     make_folder,
@@ -29,6 +31,7 @@ from emojudge.errors import DeployError
 from emojudge.paths import fsync_folder
 
 _OPEN_FOLDER = 0o755
+_LOG = logging.getLogger(__name__)
 
 
 class CoreLayout:
@@ -43,14 +46,20 @@ class CoreLayout:
         self.journal = JournalFile(active_dir)
         self.lock_file = active_dir / "deploy.lock"
 
+    def require_trusted(self) -> None:
+        """Refuse a store that others could exchange. Raises DeployError."""
+        files = (self.audit_log.file, self.journal.file, self.lock_file)
+        require_trusted(self.root, (self.generations_dir, self.incoming_dir, *files))
+
     def make(self) -> None:
         """Create the folders, and refuse a place that cannot be trusted. Raises DeployError."""
         try:
-            require_trusted(self.root)
+            self.require_trusted()
             make_root(self.root)
             for folder in (self.generations_dir, self.incoming_dir):
-                if not folder.is_dir() or folder.is_symlink():
-                    make_folder(folder)
+                new = not folder.exists()
+                make_folder(folder)
+                if new:
                     fsync_folder(self.root)
         except OSError as problem:
             raise DeployError(
@@ -71,15 +80,24 @@ class CoreLayout:
         ]
         return sorted(found, key=lambda path: -(number_in(path.name) or 0))
 
-    def generations(self) -> list[Generation]:
-        """All generations, newest first. Raises DeployError naming one that cannot be read."""
-        return [read_generation(path) for path in self.folders()]
+    def generations(self) -> tuple[list[Generation], list[str]]:
+        """All generations, newest first, and what is wrong with those that cannot be read."""
+        read, wrong = [], []
+        for folder in self.folders():
+            try:
+                read.append(read_generation(folder))
+            except DeployError as problem:
+                wrong.append(str(problem))
+        return read, wrong
 
     def generation(self, number: int) -> Generation:
         """One generation. Raises DeployError when it is not there or cannot be read."""
         folder = next((one for one in self.folders() if number_in(one.name) == number), None)
         if folder is None:
-            raise DeployError(f"Generation {number} is not in {self.root} any more.")
+            there = ", ".join(str(number_in(one.name)) for one in self.folders()) or "none"
+            raise DeployError(
+                f"Generation {number} is not in {self.root} any more. There: {there}."
+            )
         return read_generation(folder)
 
     def current_folder(self) -> str | None:
@@ -121,13 +139,18 @@ class CoreLayout:
         committed = [entry for entry in self.audit() if entry.action != UNDONE]
         return committed[-1].before if committed else None
 
+    def last_committed(self) -> int | None:
+        """The generation that the audit says is current, or None."""
+        committed = [entry for entry in self.audit() if entry.action != UNDONE]
+        return committed[-1].after if committed else None
+
     # Building and switching, under the store's lock
 
     def next_number(self) -> int:
         """A number that no generation has or had."""
         used = [number_in(path.name) or 0 for path in self.folders()]
         for entry in self.audit():
-            used += [entry.before or 0, entry.after or 0]
+            used += [entry.before or 0, entry.after or 0, entry.attempted or 0]
         return max(used, default=0) + 1
 
     def begin_staging(self) -> Path:
@@ -166,17 +189,22 @@ class CoreLayout:
     def discard(self, folder: Path) -> None:
         """Remove a generation: out of sight in one step, so that no half of it is ever found."""
         gone = self.incoming_dir / f"{folder.name}.{uuid.uuid4().hex}"
-        if os.access(folder, os.W_OK) or folder.stat().st_uid == os.geteuid():
+        if not os.access(folder, os.W_OK) or folder.stat().st_mode & stat.S_IWUSR == 0:
             folder.chmod(_OPEN_FOLDER)
         folder.rename(gone)
         fsync_folder(self.generations_dir)
         shutil.rmtree(gone)
 
     def clear(self) -> None:
-        """Remove what a crash left behind: staged files and names that were never put in place."""
-        if not self.root.is_dir():
-            return
-        for left in (*self.root.glob(".current.*"), *self.root.glob(".journal.json.*.tmp")):
-            left.unlink(missing_ok=True)
-        for left in self.incoming_dir.iterdir() if self.incoming_dir.is_dir() else ():
-            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+        """Remove what a crash left: staged files and names that were never put in place.
+
+        What cannot be removed is logged: it takes room, and stands in nobody's way.
+        """
+        self.require_trusted()
+        left = [*self.root.glob(".current.*"), *self.root.glob(f".{JOURNAL_NAME}.*.tmp")]
+        left += self.incoming_dir.iterdir() if self.incoming_dir.is_dir() else ()
+        for one in left:
+            try:
+                shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+            except OSError as problem:
+                _LOG.warning("%s was left by a crash and cannot be removed: %s", one, problem)

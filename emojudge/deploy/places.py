@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,10 @@ def give_mode(fd: int, mode: Mode, folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """A folder in the store, or nothing if it is there. Raises OSError, DeployError."""
+    """A folder in the store; one of ours that a crash left with another mode gets its own.
+
+    Raises OSError, DeployError.
+    """
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
@@ -60,8 +64,9 @@ def make_folder(folder: Path) -> None:
                 f"{folder} is not a folder but something else, perhaps a symbolic link. Move it "
                 "away; the core in use is untouched."
             ) from None
-    else:
-        folder.chmod(mode_in(FOLDER_MODE, folder.parent))
+    mode, state = mode_in(FOLDER_MODE, folder.parent), folder.stat()
+    if state.st_uid == os.geteuid() and stat.S_IMODE(state.st_mode) != mode:
+        folder.chmod(mode)
 
 
 def make_root(root: Path) -> None:
@@ -76,28 +81,36 @@ def make_root(root: Path) -> None:
     fsync_folder(root.parent)
 
 
-def require_trusted(root: Path) -> None:
-    """Refuse a store that others than its owner and team could exchange.
+def _world_writable(folder: Path, *, sticky_is_fine: bool) -> bool:
+    try:
+        mode = folder.stat().st_mode
+    except OSError:
+        return False
+    return bool(mode & stat.S_IWOTH) and not (sticky_is_fine and mode & stat.S_ISVTX)
 
-    Raises DeployError for a symbolic link in its place, and for the store or a folder above it
-    that everybody may write to (a sticky one such as /tmp is fine above it).
+
+def require_trusted(root: Path, inside: Iterable[Path] = ()) -> None:
+    """Refuse a place that others than its owner and team could exchange.
+
+    Raises DeployError for a symbolic link in its place or in that of what is ``inside`` it, and
+    for what everybody may write to: the place, what is inside, and all folders above it, as named
+    and as resolved (a sticky one such as /tmp is fine above it).
     """
-    if root.is_symlink():
-        raise DeployError(
-            f"The core store {root} is a symbolic link, which can be pointed elsewhere while the "
-            "core is replaced. Set replacement_config.active_dir to the folder itself."
-        )
-    for folder in (root.resolve(), *root.resolve().parents):
-        try:
-            mode = folder.stat().st_mode
-        except FileNotFoundError:
-            continue
-        sticky_above = bool(mode & stat.S_ISVTX) and folder != root.resolve()
-        if mode & stat.S_IWOTH and not sticky_above:
+    for folder in (root, *inside):
+        if folder.is_symlink():
             raise DeployError(
-                f"Everybody may write to {folder}, so anybody could exchange the core. Run "
-                f"`chmod o-w {folder}`, or set replacement_config.active_dir to a safer place."
+                f"{folder} is a symbolic link, which can be pointed elsewhere while the core is "
+                "replaced. Move the link away, or name the folder itself in replacement_config."
             )
+    resolved = root.resolve()
+    above = {*root.absolute().parents, *resolved.parents}
+    wrong = [one for one in (resolved, *inside) if _world_writable(one, sticky_is_fine=False)]
+    wrong += [one for one in sorted(above) if _world_writable(one, sticky_is_fine=True)]
+    if wrong:
+        raise DeployError(
+            f"Everybody may write to {wrong[0]}, so anybody could exchange the core. Run "
+            f"`chmod o-w {wrong[0]}`, or name a safer place in replacement_config."
+        )
 
 
 def why_read_only(root: Path) -> str | None:

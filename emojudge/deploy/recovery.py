@@ -2,49 +2,116 @@
 
 from __future__ import annotations
 
-from emojudge.deploy.journal import Step
+import uuid
+
+from emojudge import clock
+from emojudge.deploy.audit import FOUND, Change
+from emojudge.deploy.generation import number_in
+from emojudge.deploy.journal import Journal, Step
 from emojudge.deploy.layout import CoreLayout
 from emojudge.deploy.switching import Switching
+from emojudge.errors import DeployError
 
 
-def recover(layout: CoreLayout, switching: Switching) -> str | None:
+def recover(layout: CoreLayout, switching: Switching, who: str) -> str | None:
     """End an interrupted change, and clear what it left; returns a sentence for people, or None.
 
     Needs the store's lock. Doing it again after a crash in the middle of it gives the same.
     Raises OSError or EmojudgeError when the store cannot be brought to rest.
     """
     journal = layout.journal.read()
-    said: str | None = None
     if journal is None:
-        aside = layout.journal.set_aside()
-        layout.journal.rest(layout.audit_log.head())
-        said = (
-            f"The journal of the last change could not be read; it was set aside as {aside.name}. "
-            "The core in use is what current points to. Look at it, then remove that file to "
-            "promote again."
-        )
+        said: str | None = _without_journal(layout, switching, who)
     elif journal.step is not Step.IDLE:
-        assert journal.change is not None
-        change = journal.change
-        what = f"{change.who}'s {change.action} of generation {change.after} ({change.time[:16]})"
-        committed = journal.step is Step.COMMITTED
-        if committed and layout.current_folder() == journal.after_folder:
-            switching.finish(journal)
-            said = f"{what} was complete but for its line in the audit, which is there now."
-        else:
-            trouble = switching.take_back(journal, "interrupted")
-            core = f"generation {change.before}" if change.before is not None else "none"
-            said = f"{what} was interrupted and taken back: the core in use is {core}."
-            said = " ".join([said, *trouble])
+        said = _end(layout, switching, journal)
+    else:
+        said = _at_rest(layout, switching, journal)
     layout.clear()
     return said
 
 
+def _end(layout: CoreLayout, switching: Switching, journal: Journal) -> str:
+    """A change that was begun: only its line is missing, or it goes back."""
+    assert journal.change is not None
+    change = journal.change
+    what = f"{change.who}'s {change.action} of generation {change.after} ({change.time[:16]})"
+    is_after = _current_number(layout) == number_in(journal.after_folder)
+    if journal.step is Step.COMMITTED and is_after:
+        switching.finish(journal)
+        return f"{what} was complete but for its line in the audit, which is there now."
+    trouble = switching.take_back(journal, "interrupted")
+    core = f"generation {change.before}" if change.before is not None else "none"
+    said = f"{what} was interrupted and taken back: the core in use is {core}."
+    return " ".join([said, *trouble])
+
+
+def _current_number(layout: CoreLayout) -> int | None:
+    """The generation that is current; None also for a link that somebody changed by hand."""
+    try:
+        folder = layout.current_folder()
+    except DeployError:
+        return None
+    return number_in(folder) if folder is not None else None
+
+
+def _at_rest(layout: CoreLayout, switching: Switching, journal: Journal) -> str | None:
+    """Note an audit that is not the one the journal knows, and end what was left to put right."""
+    said: list[str] = []
+    broken = layout.audit_log.broken_since(journal.audit_head)
+    breaks = journal.breaks
+    if broken is not None:
+        breaks += (f"found {clock.stamp()[:16]}: {broken}",)
+        said.append(f"The audit was changed by other means: {broken}. It is noted for good.")
+    trouble: list[str] = []
+    pending = switching.put_back(journal.pending, trouble)
+    if pending is None and journal.pending is not None:
+        said.append("The companion's manifest was put right, which could not be done before.")
+    if broken is not None or pending != journal.pending:
+        layout.journal.rest(layout.audit_log.head(), breaks, pending)
+    return " ".join(said) or None
+
+
+def _without_journal(layout: CoreLayout, switching: Switching, who: str) -> str:
+    """State is what ``current`` says; the audit and the companion's manifest follow it."""
+    aside = layout.journal.keep_damaged()
+    number = _current_number(layout)
+    last = layout.last_committed()
+    trouble = switching.follow_current()
+    if number is not None and number != last:
+        layout.audit_log.append(
+            Change(
+                transaction=uuid.uuid4().hex,
+                time=clock.stamp(),
+                who=who,
+                action=FOUND,
+                before=last,
+                after=number,
+                sha256=None,
+                reason="the journal of the change that made it current could not be read",
+            )
+        )
+    # Last, and in one step: until then the damaged journal stands, and all this is done again.
+    layout.journal.rest(
+        layout.audit_log.head(), (f"found {clock.stamp()[:16]}: the journal could not be read",)
+    )
+    said = (
+        f"The journal of the last change could not be read; a copy is {aside.name}. The core in "
+        f"use is generation {number}. Look at it, then remove that file to promote again."
+    )
+    return " ".join([said, *trouble])
+
+
 def interrupted(layout: CoreLayout) -> str | None:
-    """A sentence on a change that waits for recovery, for those who may only look."""
+    """A sentence on what waits for somebody, for those who may only look."""
     journal = layout.journal.read()
     if journal is None:
-        return "The journal of the last change cannot be read; the next change sets it aside."
+        return "The journal of the last change cannot be read; the next change looks after it."
+    damaged = layout.journal.damaged()
+    if damaged:
+        return (
+            f"The journal of a change could not be read. Check that the core in use is the one you "
+            f"want, then remove {damaged[0]} to promote again."
+        )
     if journal.step is Step.IDLE or journal.change is None:
         return None
     change = journal.change

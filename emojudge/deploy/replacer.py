@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emojudge import clock
-from emojudge.deploy.audit import Change, Origin
-from emojudge.deploy.backups import Backup, list_backups, make_backup, remove_backup
+from emojudge.deploy.audit import Change, Head, Origin
+from emojudge.deploy.backups import Backup, make_backup, read_backups
 from emojudge.deploy.building import Builder, Built, Incoming
 from emojudge.deploy.candidate_gates import (
     TryModel,
@@ -29,7 +29,7 @@ from emojudge.deploy.gates import (
     require_integrity,
     require_judgements,
 )
-from emojudge.deploy.generation import Generation
+from emojudge.deploy.generation import Generation, number_in
 from emojudge.deploy.hooks import Hooks
 from emojudge.deploy.layout import CoreLayout
 from emojudge.deploy.own_errors import OwnErrors
@@ -37,7 +37,7 @@ from emojudge.deploy.places import require_trusted, why_read_only
 from emojudge.deploy.plan import Plan, plan_for
 from emojudge.deploy.progress import Going, Progress, quiet
 from emojudge.deploy.recovery import interrupted, recover
-from emojudge.deploy.retention import prune
+from emojudge.deploy.retention import prune, remember_backup_dir, unused
 from emojudge.deploy.staging import free_bytes, shards_of
 from emojudge.deploy.status import Status
 from emojudge.deploy.switching import Switching
@@ -91,24 +91,37 @@ class CoreModelReplacer:
 
     @OwnErrors()
     def status(self) -> Status:
-        """What is there now. Raises DeployError when the store was tampered with."""
-        generations = self.layout.generations()
-        audit = self.layout.audit()
-        before = self.layout.predecessor()
+        """What is there now; what cannot be read stands in ``problems``."""
+        generations, problems = self.layout.generations()
+        backups, unread = read_backups(self.backup_dir)
+        problems += unread
+        current, audit = None, []
+        try:
+            audit = self.layout.audit()
+            current = self.layout.current_generation()
+        except DeployError as problem:
+            problems.append(str(problem))
+        before = self.layout.predecessor() if audit else None
         return Status(
-            current=self.layout.current_generation(),
+            current=current,
             predecessor=next((one for one in generations if one.number == before), None),
             generations=tuple(generations),
-            backups=tuple(self.list_backups()),
+            backups=tuple(backups),
             audit=tuple(audit),
+            head=self.layout.audit_log.head(),
+            # A damaged generation that is current is told once.
+            problems=tuple(dict.fromkeys(problems)),
             read_only=why_read_only(self.layout.root),
             interrupted=interrupted(self.layout),
         )
 
     @OwnErrors()
     def list_backups(self) -> list[Backup]:
-        """All backups, newest first."""
-        return list_backups(self.backup_dir)
+        """All backups, newest first. Raises DeployError naming one that cannot be read."""
+        backups, wrong = read_backups(self.backup_dir)
+        if wrong:
+            raise DeployError(wrong[0])
+        return backups
 
     @OwnErrors()
     def look_at(self, path: Path) -> tuple[Gate, ...]:
@@ -117,7 +130,7 @@ class CoreModelReplacer:
         structure, specs = structure_gate(shards)
         gates = [structure, self._size_gate(shards)]
         if specs is not None:
-            gates.append(template_gate(specs.chat_template, self.layout.current_generation()))
+            gates.append(self._template_gate(specs.chat_template))
         return tuple(gates)
 
     @OwnErrors()
@@ -151,6 +164,7 @@ class CoreModelReplacer:
             hooks=self.hooks,
             companion=self._companion,
             tell=self._tell if self._has_targets else None,
+            backup_dir=self.backup_dir,
             who=self._who,
         )
 
@@ -180,7 +194,7 @@ class CoreModelReplacer:
         self.layout.make()
         lock = HeldLock(self.layout.lock_file, f"The core store {self.layout.root}")
         try:
-            said = recover(self.layout, self._switching())
+            said = recover(self.layout, self._switching(), self._who)
             if said is not None:
                 _LOG.warning("%s", said)
             yield
@@ -195,37 +209,76 @@ class CoreModelReplacer:
         """
         if not self.layout.root.is_dir():
             return None
+        waiting = interrupted(self.layout)
         if why_read_only(self.layout.root) is not None:
-            return interrupted(self.layout)
-        waiting = interrupted(self.layout) is not None
-        left = self.layout.incoming_dir.is_dir() and any(self.layout.incoming_dir.iterdir())
-        if not waiting and not left:
+            return waiting
+        if waiting is None and not self._left_behind():
             return None
+        self.layout.require_trusted()
         try:
             lock = HeldLock(self.layout.lock_file, f"The core store {self.layout.root}")
         except LockHeld:
             return None
         try:
-            return recover(self.layout, self._switching())
+            said = recover(self.layout, self._switching(), self._who)
+            for folder in self._unused():
+                self.layout.discard(folder)
+            return said or interrupted(self.layout)
         finally:
             lock.release()
 
-    def _check_expected(self, expected: int | None) -> Generation | None:
-        """Compare-and-swap: what was current on the screen must still be current."""
-        current = self.layout.current_generation()
-        number = current.number if current else None
+    def _left_behind(self) -> bool:
+        incoming = self.layout.incoming_dir
+        staged = incoming.is_dir() and not incoming.is_symlink() and any(incoming.iterdir())
+        return staged or bool(self._unused())
+
+    def _unused(self) -> list[Path]:
+        """What never was the core; nothing while that cannot be told."""
+        try:
+            return unused(self.layout)
+        except DeployError as problem:
+            _LOG.warning("%s", problem)
+            return []
+
+    def _check_expected(self, expected: int | None, seen: Head | None) -> int | None:
+        """Compare-and-swap: what was current on the screen must still be current.
+
+        ``seen`` is the audit's end that was shown: a core may have come back meanwhile.
+        """
+        try:
+            folder = self.layout.current_folder()
+        except DeployError as problem:
+            # Restoring is the way out of a link that somebody changed by hand.
+            _LOG.warning("%s", problem)
+            folder = None
+        number = number_in(folder) if folder is not None else None
         if expected != ANY and number != expected:
             raise DeployError(
                 f"The core changed meanwhile: generation {number} is current now, you were looking "
                 f"at {expected}. Look again, then decide."
             )
-        return current
+        if seen is not None and self.layout.audit_log.head() != seen:
+            raise DeployError(
+                "The core changed meanwhile, and is the one you were looking at again; what a "
+                "rollback would go to may be another one. Look again, then decide."
+            )
+        return number
+
+    def _readable(self, number: int | None) -> Generation | None:
+        """The core before, if its manifest can be read; a damaged one can still be replaced."""
+        if number is None:
+            return None
+        try:
+            return self.layout.generation(number)
+        except DeployError as problem:
+            _LOG.warning("%s", problem)
+            return None
 
     def _kept(self, sha256: tuple[str, ...] | None) -> Generation | None:
         """A whole generation that already holds these files."""
         if not sha256:
             return None
-        for one in self.layout.generations():
+        for one in self.layout.generations()[0]:
             if tuple(file.sha256 for file in one.manifest.files) == sha256:
                 try:
                     one.require_whole()
@@ -238,8 +291,9 @@ class CoreModelReplacer:
     def _change(
         self,
         action: str,
-        before: Generation | None,
+        before: int | None,
         built: Built,
+        *,
         reason: str | None = None,
         overridden: tuple[str, ...] = (),
         origin: Origin | None = None,
@@ -249,9 +303,9 @@ class CoreModelReplacer:
             time=clock.stamp(),
             who=self._who,
             action=action,
-            before=before.number if before else None,
+            before=before,
             after=built.generation.number,
-            sha256=built.generation.manifest.replacement_checksum,
+            sha256=built.generation.manifest.sha256,
             reason=reason,
             overridden=overridden,
             origin=origin or Origin(),
@@ -259,10 +313,19 @@ class CoreModelReplacer:
             staged_seconds=round(built.staged_seconds, 3),
         )
 
-    def _switch(self, change: Change, after: Generation, progress: Progress) -> Generation:
+    def _switch(
+        self, change: Change, after: Generation, progress: Progress, *, backed_up: str = ""
+    ) -> Generation:
+        """``backed_up`` is the label of the core before as an automatic backup; "": none."""
         progress(Going("switching"))
         after.require_whole()
-        self._switching().run(change, after, progress)
+        before = self._readable(change.before) if backed_up else None
+
+        def back_up() -> None:
+            if before is not None:
+                self._make_backup(before, backed_up, change.transaction)
+
+        self._switching().run(change, after, progress, back_up)
         return after
 
     def _tidy(self, spare: tuple[int, ...] = ()) -> None:
@@ -288,7 +351,7 @@ class CoreModelReplacer:
             built = self._builder.build(
                 Incoming(path=path, name=name), specs.chat_template, progress
             )
-            change = self._change("adopt", None, built)
+            change = self._change("adopt", None, built, overridden=built.untested)
             return self._switch(change, built.generation, progress)
 
     @OwnErrors()
@@ -297,35 +360,56 @@ class CoreModelReplacer:
         incoming: Incoming,
         *,
         expected: int | None = ANY,
+        seen: Head | None = None,
         judgements: tuple[Gate, ...] = OUTSIDE_A_STUDY,
         force: str | None = None,
         progress: Progress = quiet,
     ) -> Generation:
-        """Promote a model; ``expected`` is the generation that was seen to be current.
+        """Promote a model; ``expected`` is the generation that was seen to be current, ``seen``
+        the audit's end as it was seen.
 
         Raises GateRefused, DeployError or LockHeld; the core in use is then untouched.
         """
         template = self._template_of(incoming)
-        require_judgements([*judgements, self._template_gate(incoming, template)], force)
+        require_judgements([*judgements, self._template_gate(template)], force)
         with self._locked():
             self.layout.journal.require_undamaged()
-            before = self._check_expected(expected)
+            before = self._check_expected(expected, seen)
+            require_trusted(self.backup_dir)
             # Somebody may have changed the core while this one waited for the lock.
-            gates = [*judgements, self._template_gate(incoming, template)]
+            gates = [*judgements, self._template_gate(template)]
             overridden = require_judgements(gates, force)
             kept = self._kept(incoming.expected_sha256)
+            if kept is not None:
+                self._require_another(kept, before)
             self._tidy(spare=(kept.number,) if kept is not None else ())
-            built = Built(kept) if kept else self._builder.build(incoming, template, progress)
-            if before is not None and built.generation.number == before.number:
-                raise DeployError(f"{incoming.name} is the core already.")
+            built = self._builder.again(kept, progress) if kept is not None else None
+            if built is None:
+                built = self._builder.build(incoming, template, progress, self._kept)
+            self._require_another(built.generation, before)
             change = self._change(
-                "promote", before, built, force if overridden else None, overridden, incoming.origin
+                "promote",
+                before,
+                built,
+                reason=force if overridden else None,
+                overridden=overridden + built.untested,
+                origin=incoming.origin,
             )
-            with self._backed_up(before, incoming.name):
-                self._switch(change, built.generation, progress)
-            # Not after a rollback, which has no time for files of any size.
-            self._tidy()
+            label = f"before {incoming.name}" if self._auto_backup else ""
+            try:
+                self._switch(change, built.generation, progress, backed_up=label)
+            finally:
+                # Not after a rollback, which has no time for files of any size.
+                self._tidy()
             return built.generation
+
+    @staticmethod
+    def _require_another(generation: Generation, current: int | None) -> None:
+        if generation.number == current:
+            raise DeployError(
+                f"{generation.manifest.name} is the core already, as generation {current}. There "
+                "is nothing to do."
+            )
 
     def _template_of(self, incoming: Incoming) -> str | None:
         """The candidate's chat template, from a kept copy or its own file. Raises DeployError."""
@@ -339,50 +423,61 @@ class CoreModelReplacer:
         assert specs is not None
         return specs.chat_template
 
-    def _template_gate(self, incoming: Incoming, template: str | None) -> Gate:
-        return template_gate(template, self.layout.current_generation())
+    def _template_gate(self, template: str | None) -> Gate:
+        return template_gate(template, self._core())
 
-    @contextlib.contextmanager
-    def _backed_up(self, before: Generation | None, name: str) -> Iterator[None]:
-        """An automatic backup of the core before, which goes again if the change does."""
-        if before is None or not self._auto_backup:
-            yield
-            return
-        backup = self._make_backup(before, f"before {name}", automatic=True)
+    def _core(self) -> Generation | None:
+        """The core in use, if it can be read."""
         try:
-            yield
-        except BaseException:
-            if self.layout.current_folder() == before.folder_name:
-                remove_backup(self.backup_dir, backup)
-            raise
+            return self.layout.current_generation()
+        except DeployError as problem:
+            _LOG.warning("%s", problem)
+            return None
 
-    def _make_backup(self, generation: Generation, label: str, *, automatic: bool) -> Backup:
-        require_trusted(self.backup_dir)
+    def _make_backup(
+        self, generation: Generation, label: str, transaction: str | None = None
+    ) -> Backup:
+        remember_backup_dir(self.layout.root, self.backup_dir)
         return make_backup(
-            self.backup_dir, generation, by=self._who, label=label, automatic=automatic
+            self.backup_dir, generation, by=self._who, label=label, transaction=transaction
         )
 
     @OwnErrors()
-    def backup(self, label: str) -> Backup:
+    def backup(self, label: str, *, expected: int | None = ANY) -> Backup:
         """Pin the current core under a name of the person's."""
         with self._locked():
+            self._check_expected(expected, None)
             current = self.layout.current_generation()
             if current is None:
                 raise DeployError("There is no core yet, so there is nothing to back up.")
-            return self._make_backup(current, label, automatic=False)
+            return self._make_backup(current, label)
 
-    def _go_to(self, action: str, number: int, expected: int | None) -> Generation:
-        before = self._check_expected(expected)
+    def _go_to(
+        self,
+        action: str,
+        number: int,
+        expected: int | None,
+        seen: Head | None,
+        origin: Origin | None,
+    ) -> Generation:
+        before = self._check_expected(expected, seen)
         target = self.layout.generation(number)
-        if before is not None and before.number == number:
-            raise DeployError(f"Generation {number} is the core already.")
-        return self._switch(self._change(action, before, Built(target)), target, quiet)
+        self._require_another(target, before)
+        change = self._change(action, before, Built(target), origin=origin)
+        return self._switch(change, target, quiet)
 
     @OwnErrors()
-    def restore(self, number: int, *, expected: int | None = ANY) -> Generation:
+    def restore(
+        self,
+        number: int,
+        *,
+        expected: int | None = ANY,
+        seen: Head | None = None,
+        origin: Origin | None = None,
+    ) -> Generation:
         """Make an earlier generation current again: a pointer move."""
         with self._locked():
-            return self._go_to("restore", number, expected)
+            return self._go_to("restore", number, expected, seen, origin)
 
     @OwnErrors()
     def restore_backup(self, backup_id: str, *, expected: int | None = ANY) -> Generation:
@@ -390,7 +485,7 @@ class CoreModelReplacer:
         return self.restore(self._backup(backup_id).generation, expected=expected)
 
     def _backup(self, backup_id: str) -> Backup:
-        backups = self.list_backups()
+        backups, _ = read_backups(self.backup_dir)
         backup = next((one for one in backups if one.backup_id == backup_id), None)
         if backup is None:
             known = ", ".join(one.backup_id for one in backups) or "none"
@@ -400,13 +495,19 @@ class CoreModelReplacer:
         return backup
 
     @OwnErrors()
-    def rollback(self, *, expected: int | None = ANY) -> Generation:
+    def rollback(
+        self,
+        *,
+        expected: int | None = ANY,
+        seen: Head | None = None,
+        origin: Origin | None = None,
+    ) -> Generation:
         """Go back to the generation that was current before the last change."""
         with self._locked():
             number = self.layout.predecessor()
             if number is None:
                 raise DeployError("There is nothing to roll back to: no core was replaced yet.")
-            return self._go_to("rollback", number, expected)
+            return self._go_to("rollback", number, expected, seen, origin)
 
     # Copies and checks
 
@@ -424,7 +525,9 @@ class CoreModelReplacer:
     @OwnErrors()
     def scrub(self, progress: Progress = quiet) -> list[Scrubbed]:
         """Hash every generation again, and compare with what was written."""
-        return scrub(self.layout.generations(), progress)
+        generations, wrong = self.layout.generations()
+        unread = [Scrubbed(None, "?", 0, one) for one in wrong]
+        return scrub(generations, progress) + unread
 
     @OwnErrors()
     def verify_audit(self) -> list[str]:
@@ -432,4 +535,4 @@ class CoreModelReplacer:
         journal = self.layout.journal.read()
         if journal is None:
             return ["the journal cannot be read, so lines cut off its end would go unnoticed"]
-        return self.layout.audit_log.verify(journal.audit_head)
+        return [*journal.breaks, *self.layout.audit_log.verify(journal.audit_head)]

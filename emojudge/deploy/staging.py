@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from pathlib import Path
@@ -38,7 +39,8 @@ def shards_of(path: Path) -> list[Path]:
     match = SPLIT_NAME.fullmatch(path.name)
     if match is None:
         return [path]
-    return sorted(path.parent.glob(f"{match['stem']}-?????-of-{match['count']}.gguf"))
+    shards = path.parent.glob(f"{glob.escape(match['stem'])}-?????-of-{match['count']}.gguf")
+    return sorted(shards) or [path]
 
 
 def core_name(shard: Path) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emojudge.deploy.audit import AuditEntry
+from emojudge.deploy.audit import START, AuditEntry, Head
 from emojudge.deploy.backups import Backup
 from emojudge.deploy.generation import Generation
 
 
 @dataclass(frozen=True)
 class Status:
-    """``predecessor`` is where a rollback would go.
+    """``predecessor`` is where a rollback would go, ``head`` the audit's end.
 
+    ``problems`` are generations, backups and lines that cannot be read, a sentence each,
     ``read_only`` says why this user cannot change the store, ``interrupted`` that a change is
     under way or was interrupted.
     """
@@ -22,5 +23,7 @@ class Status:
     generations: tuple[Generation, ...]
     backups: tuple[Backup, ...]
     audit: tuple[AuditEntry, ...]
+    head: Head = START
+    problems: tuple[str, ...] = ()
     read_only: str | None = None
     interrupted: str | None = None

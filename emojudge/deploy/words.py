@@ -12,6 +12,7 @@ _DONE = {
     "promote": "promoted",
     "restore": "restored",
     "rollback": "rolled back to",
+    "found": "found",
 }
 
 

@@ -14,7 +14,7 @@ from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.deploy.status import Status
 from emojudge.domain import Candidate
 from emojudge.errors import EmojudgeError
-from emojudge.pipeline.deploying import incoming, judgement_gates
+from emojudge.pipeline.deploying import incoming, judgement_gates, origin_of
 from emojudge.pipeline.insights import Insights
 from emojudge.pipeline.study import Study
 from emojudge.ranking.standing import rank_candidates
@@ -142,7 +142,20 @@ class CoreDesk:
         return self.replacer.replace(
             incoming(self._study.loaded, self._study.view(), candidate),
             expected=seen.expected,
+            seen=seen.status.head,
             judgements=judgements,
             force=reason,
             progress=progress,
+        )
+
+    def roll_back(self, seen: Seen) -> Generation:
+        """Go back to the predecessor that was shown."""
+        origin = origin_of(self._study.loaded, self._study.view())
+        return self.replacer.rollback(expected=seen.expected, seen=seen.status.head, origin=origin)
+
+    def restore(self, seen: Seen, number: int) -> Generation:
+        """Make an earlier generation current, if the store is still as it was seen."""
+        origin = origin_of(self._study.loaded, self._study.view())
+        return self.replacer.restore(
+            number, expected=seen.expected, seen=seen.status.head, origin=origin
         )

@@ -250,12 +250,15 @@ class HeadlessRun:
                 f"{chosen.label}, which leads, all the same, give a reason with --force."
             )
         replacer = replacer_for(self.study.loaded)
-        current = replacer.status().current
+        status = replacer.status()
+        current = status.current
         if current is not None and current.holds(chosen.candidate.files):
             _LOG.info("%s is the core already", chosen.candidate.name)
             return current
         generation = replacer.replace(
             incoming(self.study.loaded, view, chosen.candidate),
+            expected=current.number if current is not None else None,
+            seen=status.head,
             judgements=judgement_gates(view, chosen.candidate, standing),
             force=force,
             progress=Lines(_LOG.info),

@@ -167,25 +167,31 @@ class DeployScreen(StudyScreen):
         return seen
 
     def _change(self, what: str, work: Callable[[], Generation]) -> None:
-        """Run a change in a thread; the screen stays live and shows how it goes."""
-        self._busy = f"{what}…"
+        """Make another core current; the screen stays live and shows how it goes."""
+
+        def change() -> str:
+            generation = work()
+            name = visible_line(generation.manifest.name)
+            return f"{what}: the core is now generation {generation.number}, {name}"
+
+        self._begin(f"{what}…", change)
+
+    def _begin(self, busy: str, work: Callable[[], str]) -> None:
+        """Work on the store in a thread; what it says is shown."""
+        self._busy = busy
         self.desk.changing_core = True
         self.guarded(self.repaint)
-        self.run_worker(self._run_change(what, work), group="deploy")
+        self.run_worker(self._work(work), group="deploy")
 
-    async def _run_change(self, what: str, work: Callable[[], Generation]) -> None:
+    async def _work(self, work: Callable[[], str]) -> None:
         try:
-            generation = await asyncio.to_thread(work)
+            said = await asyncio.to_thread(work)
         except EmojudgeError as problem:
             self.complain(problem)
         else:
             self._marked = 0
             self.desk.core_recovery = ""
-            self.notify(
-                f"{what}: the core is now generation {generation.number}, "
-                f"{visible_line(generation.manifest.name)}",
-                markup=False,
-            )
+            self.notify(said, markup=False)
         finally:
             self._busy = ""
             self.desk.changing_core = False
@@ -261,9 +267,7 @@ class DeployScreen(StudyScreen):
         self._ask(
             "roll back",
             [line],
-            lambda _: self._change(
-                "rolled back", lambda: self.core.replacer.rollback(expected=seen.expected)
-            ),
+            lambda _: self._change("rolled back", lambda: self.core.roll_back(seen)),
         )
 
     def action_restore(self) -> None:
@@ -283,7 +287,7 @@ class DeployScreen(StudyScreen):
             [line],
             lambda _: self._change(
                 "restored",
-                lambda: self.core.replacer.restore(target.number, expected=seen.expected),
+                lambda: self.core.restore(seen, target.number),
             ),
         )
 
@@ -298,9 +302,13 @@ class DeployScreen(StudyScreen):
             return
 
         def pin(label: str | None) -> None:
-            if self.guarded(lambda: self.core.replacer.backup(label or "")):
-                self.notify(f"Pinned as “{visible_line(label or '')}”.", markup=False)
-            self.guarded(self.repaint)
+            name = label or ""
+
+            def work() -> str:
+                self.core.replacer.backup(name, expected=seen.expected)
+                return f"Pinned as “{visible_line(name)}”."
+
+            self._begin("pinning…", work)
 
         line = f"Generation {core.number}, {visible_line(core.manifest.name)}, is kept until its"
         self._ask("pin", [f"{line} backup is removed."], pin, asks=LABEL)

@@ -83,7 +83,8 @@ class CorePage:
         return self.labels.get(name, visible_line(name))
 
     def _notes_above(self) -> Iterable[Content]:
-        for note in (self.told, self.status.interrupted, self.status.read_only):
+        notes = (self.told, self.status.interrupted, *self.status.problems, self.status.read_only)
+        for note in dict.fromkeys(notes):
             if note:
                 yield self._row("!", (visible_line(note), "bold"))
 

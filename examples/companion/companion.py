@@ -67,6 +67,9 @@ class Companion:
     def look(self) -> None:
         """Take up the core that is current now, if it is another one."""
         manifest = self._named()
+        if manifest["generation"] != self._failed:
+            # Another one was tried since: a passing trouble such as memory may be over.
+            self._failed = 0
         if manifest["generation"] in (self.core.generation, self._failed):
             return
         try:
