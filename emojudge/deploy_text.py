@@ -91,8 +91,7 @@ def describe_status(status: Status) -> Described:
     if current is None:
         advice = "no core yet: `emojudge deploy adopt PATH` takes over the one in use"
         return value, [advice, *notes]
-    changed = [entry.time for entry in status.audit if entry.after == current.number]
-    since = changed[-1] if changed else current.manifest.last_updated
+    since = status.since.time if status.since else current.manifest.last_updated
     lines = [
         f"core: generation {current.number}, {visible_line(current.manifest.name)}, "
         f"{human_bytes(current.size)}, since {since}",

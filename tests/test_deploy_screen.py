@@ -11,7 +11,9 @@ from textual.pilot import Pilot
 
 from emojudge.app import EmojudgeApp
 from emojudge.deploy.building import Incoming
+from emojudge.deploy.progress import Going
 from emojudge.pipeline.study import Study
+from emojudge.screens.deploy import DeployScreen
 from emojudge.screens.evidence import EvidenceScreen
 from emojudge.screens.typed_word import TypedWordDialog
 from tests.core_stores import PASSED
@@ -124,3 +126,50 @@ async def test_a_change_that_a_crash_interrupted_is_told_at_the_start(tmp_path: 
         await until(pilot, lambda: "core now   generation 2" in screen_text(app))
     assert store.status().audit[-1].action == "undone"
     app.desk.study.close()
+
+
+async def test_the_marked_generation_is_restored_with_a_typed_word(tmp_path: Path) -> None:
+    async with deploy_screen(tmp_path) as (app, pilot):
+        store = app.desk.replacer
+        for place in (1, 2):
+            store.replace(incoming(app, place), judgements=PASSED)
+        await until(pilot, lambda: "core now   generation 3" in screen_text(app))
+        await pilot.press("down", "down", "enter", *"restore", "enter")
+        await until(pilot, lambda: "core now   generation 1" in screen_text(app))
+        last = store.status().audit[-1]
+        assert (last.action, last.before, last.after) == ("restore", 3, 1)
+        assert last.origin.study == "trial"
+        assert last.origin.ratings_sha256 is not None
+
+
+async def test_the_plan_says_when_there_is_too_little_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with deploy_screen(tmp_path) as (app, pilot):
+        assert "less than a second" in screen_text(app)
+        monkeypatch.setattr("emojudge.deploy.replacer.free_bytes", lambda folder: 1000)
+        await pilot.press("right", "left")
+        assert "(1 kB free: TOO LITTLE)" in screen_text(app)
+
+
+async def test_names_with_escapes_are_shown_harmless(tmp_path: Path) -> None:
+    async with deploy_screen(tmp_path) as (app, pilot):
+        candidate = app.desk.study.discovery.candidates[1]
+        evil = Incoming(path=candidate.path, name="\x1b]0;owned\x07\u202eevil")
+        app.desk.replacer.replace(evil, judgements=PASSED, force="\x1b[2Jbecause")
+        app.desk.replacer.backup("\x1b[31mred")
+        await until(pilot, lambda: "generation 2" in screen_text(app))
+        await pilot.press("r")
+        text = screen_text(app)
+        assert not set(text) & {"\x1b", "\x07", "\u202e"}
+        assert "owned" in text
+
+
+async def test_copying_shows_how_far_it_is(tmp_path: Path) -> None:
+    async with deploy_screen(tmp_path) as (app, _):
+        screen = app.screen
+        assert isinstance(screen, DeployScreen)
+        screen._show_progress(Going("copying and hashing", 1_500_000, 3_000_000))
+        text = screen_text(app)
+        assert "copying and hashing ▓▓▓" in text
+        assert "1.5 MB of 3.0 MB" in text or "2 MB of 3 MB" in text

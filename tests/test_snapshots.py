@@ -12,7 +12,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from emojudge.app import EmojudgeApp
+from emojudge.deploy.building import Incoming
+from emojudge.deploy.hooks import Hooks
+from emojudge.errors import DeployError
 from emojudge.first_run import FirstRunApp
+from emojudge.pipeline.deploying import replacer_for
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.state import CandidateProgress
 from emojudge.pipeline.study import Study
@@ -21,10 +25,16 @@ from emojudge.settings import Settings
 from tests.studies import SCRIPTED, judged_study, well_rated_study, write_study
 from tests.test_rating import rate
 
-pytestmark = pytest.mark.usefixtures("noon")
+pytestmark = pytest.mark.usefixtures("noon", "same_disk")
 SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 SETTINGS = Settings(reveal_words_per_second=1000)
 Compare = Callable[..., bool]
+
+
+@pytest.fixture
+def same_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every machine has as much room."""
+    monkeypatch.setattr("emojudge.deploy.replacer.free_bytes", lambda folder: 71_400_000_000)
 
 
 def rated_study(folder: Path, items: int = 2) -> Study:
@@ -153,6 +163,37 @@ def test_deploy(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) ->
     app = app_on(study, "deploy")
     app.desk.replacer.adopt(study.discovery.candidates[0].path, "tiny-F16")
     shot(snap_compare, app, size)
+
+
+@SIZES
+def test_deploy_with_a_history(
+    snap_compare: Compare, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """Replaced, pinned, taken back, and read-only for who looks."""
+    study = rated_study(tmp_path, items=3)
+    app = app_on(study, "deploy")
+    core = app.desk.replacer
+    first, second, third = (one.path for one in study.discovery.candidates)
+    core.adopt(first, "tiny-F16")
+    core.replace(Incoming(path=second, name="tiny-Q8_0"), force="to hear it for a week")
+    core.backup("the calm one")
+    sick = replacer_for(study.loaded, who="bo")
+    sick.hooks = Hooks(health_check="echo no such model; false", health_seconds=0.01)
+    with pytest.raises(DeployError):
+        sick.replace(Incoming(path=third, name="tiny-Q4_0"), force="smaller")
+
+    def tell() -> None:
+        app.desk.core_recovery = (
+            "bo's promote of generation 3 was interrupted and taken back: the core in use is "
+            "generation 2."
+        )
+
+    shot(snap_compare, app, size, "down", then=tell)
+
+
+def test_the_evidence_of_gates(snap_compare: Compare, tmp_path: Path) -> None:
+    app = app_on(rated_study(tmp_path, items=3), "deploy")
+    shot(snap_compare, app, (80, 24), "v")
 
 
 def test_promote_dialog(snap_compare: Compare, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emojudge.deploy.audit import START, AuditEntry, Head
+from emojudge.deploy.audit import START, UNDONE, AuditEntry, Head
 from emojudge.deploy.backups import Backup
 from emojudge.deploy.generation import Generation
 
@@ -27,3 +27,10 @@ class Status:
     problems: tuple[str, ...] = ()
     read_only: str | None = None
     interrupted: str | None = None
+
+    @property
+    def since(self) -> AuditEntry | None:
+        """The change that made the present core current."""
+        number = self.current.number if self.current is not None else None
+        lines = (one for one in reversed(self.audit) if one.action != UNDONE)
+        return next((one for one in lines if one.after == number), None)

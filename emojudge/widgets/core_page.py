@@ -99,8 +99,7 @@ class CorePage:
                 self._row("" if line else "core now", (text, "$quiet"))
                 for line, text in enumerate(advice)
             )
-        entries = reversed(self.status.audit)
-        entry = next((one for one in entries if one.after == core.number), None)
+        entry = self.status.since
         since = f" · since {entry.time[:16].replace('T', ' ')}, by {entry.who}" if entry else ""
         return self._row(
             "core now",
