@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from emojudge import clock
 from emojudge.deploy.generation import Generation
+from emojudge.deploy.own_errors import in_words
 from emojudge.deploy.places import DATA_MODE, make_folder, make_root, mode_in, require_trusted
 from emojudge.errors import DeployError
 from emojudge.frozen import Frozen
@@ -54,7 +55,7 @@ def _read(folder: Path) -> Backup:
         backup = Backup.model_validate_json((folder / METADATA_NAME).read_bytes())
     except (OSError, ValidationError) as problem:
         raise DeployError(
-            f"The backup {folder} cannot be read ({problem}). Move its folder away."
+            f"The backup {folder} cannot be read ({in_words(problem)}). Move its folder away."
         ) from problem
     if backup.backup_id != folder.name:
         raise DeployError(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from emojudge.deploy.own_errors import in_words
 from emojudge.domain import ModelFile
 from emojudge.errors import DeployError
 from emojudge.frozen import Frozen
@@ -125,8 +126,8 @@ def read_generation(folder: Path) -> Generation:
         manifest = Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes())
     except (OSError, ValidationError) as problem:
         raise DeployError(
-            f"The generation {folder} has no readable manifest ({problem}). The core in use "
-            "is not affected unless it is this one; restore another generation."
+            f"The generation {folder} has no readable manifest ({in_words(problem)}). The core in "
+            "use is not affected unless it is this one; restore another generation."
         ) from problem
     if number_in(folder.name) != manifest.generation or not manifest.files:
         raise DeployError(f"The generation folder {folder} does not match its manifest.")

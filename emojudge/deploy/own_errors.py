@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from types import TracebackType
 
+from pydantic import ValidationError
+
 from emojudge.errors import DeployError
 
 
@@ -26,3 +28,12 @@ class OwnErrors(contextlib.ContextDecorator):
                 f"The core store cannot be used: {problem.strerror or problem}{where}. Check "
                 "permissions and free space; the core in use is untouched."
             ) from problem
+
+
+def in_words(problem: OSError | ValueError) -> str:
+    """Why a file cannot be read, in a few words: a validation error says it in several lines."""
+    if isinstance(problem, ValidationError):
+        first = problem.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{where}: {first['msg']}" if where else first["msg"]
+    return getattr(problem, "strerror", None) or str(problem)

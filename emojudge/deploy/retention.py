@@ -14,6 +14,7 @@ from pathlib import Path
 from emojudge.deploy.backups import Backup, read_backups, remove_backup
 from emojudge.deploy.generation import number_in
 from emojudge.deploy.layout import CoreLayout
+from emojudge.deploy.own_errors import in_words
 from emojudge.deploy.places import DATA_MODE, mode_in
 from emojudge.errors import DeployError
 from emojudge.paths import write_durably
@@ -31,8 +32,8 @@ def known_backup_dirs(root: Path) -> list[Path]:
         return []
     except (OSError, ValueError) as problem:
         raise DeployError(
-            f"{file} cannot be read ({problem}), so it is not known what backups keep, and nothing "
-            "is cleared away. Write the list of all backup folders into it."
+            f"{file} cannot be read ({in_words(problem)}), so it is not known what backups keep, "
+            "and nothing is cleared away. Write the list of all backup folders into it."
         ) from problem
     if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
         raise DeployError(f"{file} is not a list of folders. Write all backup folders into it.")
