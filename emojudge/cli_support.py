@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from emojudge.candidates.discover import scan_names
 from emojudge.candidates.ggml_types import FILE_TYPES
 from emojudge.config_file import LoadedConfig, load_config
+from emojudge.deploy.companion_manifest import CompanionManifest
 from emojudge.engine.quantizer import quantize_ladder
 from emojudge.errors import Interrupted, UsageError
 from emojudge.opening import open_workstation
@@ -65,6 +66,9 @@ def check_inputs(loaded: LoadedConfig) -> None:
         baseline=config.baseline_model,
         resolve=loaded.resolve,
     )
+    wanted = config.replacement_config.manifest
+    if wanted is not None and config.replacement_config.manifest_update:
+        CompanionManifest(loaded.resolve(wanted)).remember()
 
 
 def run_until_signalled(work: Coroutine[Any, Any, T]) -> T:

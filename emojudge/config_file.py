@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import json
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class LoadedConfig:
 
     def resolve(self, path: str) -> Path:
         """An absolute path; relative ones start at the config file's folder."""
-        return (self.file.parent / Path(path).expanduser()).absolute()
+        return Path(os.path.normpath((self.file.parent / Path(path).expanduser()).absolute()))
 
     def shown(self, path: Path) -> str:
         """A path as people like to read it: relative where it lies beside the config."""
@@ -118,25 +119,10 @@ def _explain(error: Any) -> str:
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 
-# Keys whose work belongs to parts that are still to come; named, so that nobody relies on them.
-_NOT_YET = (
-    "replacement_config.keep_backups",
-    "replacement_config.pre_command",
-    "replacement_config.restart_command",
-    "replacement_config.health_check",
-)
 
-
-def not_yet_in_effect(config: Config) -> list[str]:
-    """Warnings for keys that the file sets and this version does not act on."""
+def doubtful_settings(config: Config) -> list[str]:
+    """Warnings about settings that do what they say, which may not be what was meant."""
     named = []
-    for path in _NOT_YET:
-        node: BaseModel = config
-        *parents, leaf = path.split(".")
-        for parent in parents:
-            node = getattr(node, parent)
-        if leaf in node.model_fields_set:
-            named.append(f"{path} is not acted on by this version yet.")
     if config.human_judging.show_ai_scores == "after_item":
         named.append(
             "human_judging.show_ai_scores is after_item: raters who see what the AI says of their "
@@ -188,7 +174,7 @@ def find_problems(text: str) -> tuple[Config | None, str | None, list[str], list
             at = _position(positions, list(dotted.split(".")), at_key=unknown)
             problems.append(Problem(dotted, _explain(detail), *at))
     if config is not None:
-        warnings += not_yet_in_effect(config)
+        warnings += doubtful_settings(config)
     return (None if problems else config), level, warnings, problems
 
 

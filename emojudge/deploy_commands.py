@@ -37,7 +37,9 @@ def _steps() -> Progress:
 @deploy_app.command("validate")
 def deploy_validate(path: Path, config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
     """Check a model, its weights and a trial in the sandbox included; exit 1 if it would fail."""
-    gates = _replacer(config).validate(path, _steps())
+    from emojudge.deploy.gates import OUTSIDE_A_STUDY
+
+    gates = _replacer(config).validate(path, _steps()) + OUTSIDE_A_STUDY
     lines = [f"{gate.status.mark} {gate.name}: {gate.reason}" for gate in gates]
     result([gate.model_dump(mode="json") for gate in gates], as_json, lines)
     if any(gate.integrity and gate.status == "fail" for gate in gates):
@@ -82,16 +84,35 @@ def deploy_backup(
     say(f"{backup.backup_id} keeps generation {backup.generation}.")
 
 
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why, for the audit.")]
+
+
 @deploy_app.command("restore")
-def deploy_restore(backup: str, config: ConfigOption = Path()) -> None:
-    """Make a backup's generation current."""
-    _core_is_now(_replacer(config).restore_backup(backup))
+def deploy_restore(
+    backup: Annotated[
+        str, typer.Argument(help="A backup's name or label, or a generation's number.")
+    ],
+    config: ConfigOption = Path(),
+    reason: ReasonOption = None,
+) -> None:
+    """Make an earlier generation the core again."""
+    _core_is_now(_replacer(config).restore_named(backup, reason=reason))
 
 
 @deploy_app.command("rollback")
-def deploy_rollback(config: ConfigOption = Path()) -> None:
+def deploy_rollback(config: ConfigOption = Path(), reason: ReasonOption = None) -> None:
     """Go back to the core before the last change."""
-    _core_is_now(_replacer(config).rollback())
+    _core_is_now(_replacer(config).rollback(reason=reason))
+
+
+@deploy_app.command("remove-backup")
+def deploy_remove_backup(
+    backup: Annotated[str, typer.Argument(help="A backup's name or label.")],
+    config: ConfigOption = Path(),
+) -> None:
+    """Take a backup away; the next promotion clears away what nothing keeps any more."""
+    removed = _replacer(config).remove_backup(backup)
+    say(f"{removed.backup_id} keeps generation {removed.generation} no more.")
 
 
 @deploy_app.command("list-backups")

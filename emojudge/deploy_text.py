@@ -8,6 +8,7 @@ from typing import Any
 from emojudge.deploy.audit import AuditEntry, AuditLog
 from emojudge.deploy.backups import Backup
 from emojudge.deploy.export import Scrubbed
+from emojudge.deploy.generation import Generation
 from emojudge.deploy.status import Status
 from emojudge.deploy.words import change_in_words
 from emojudge.errors import DeployError
@@ -33,22 +34,27 @@ def describe_change(entry: AuditEntry) -> str:
 
 
 def describe_audit(log: AuditLog, wrong: Sequence[str]) -> Described:
-    """All changes, and what is wrong with their chain."""
+    """All changes with the numbers of their lines, what is wrong with their chain, its end."""
     try:
         entries = log.entries()
     except DeployError:
         # What cannot be read is among what is wrong.
         entries = []
+    head = log.head()
     value = {
         "holds": not wrong,
         "wrong": list(wrong),
+        "lines": head.lines,
+        "last_sha256": head.sha256,
         "changes": [entry.model_dump(mode="json") for entry in entries],
     }
-    lines = [describe_change(entry) for entry in entries]
+    lines = [f"{place:4} {describe_change(entry)}" for place, entry in enumerate(entries, start=1)]
+    lines += [f"✗ {one}" for one in wrong]
     if wrong:
-        lines += [f"✗ {one}" for one in wrong]
+        lines.append("Compare with a copy, such as a backup of the disk, to see what was changed.")
     else:
-        lines.append(f"✓ {counted(len(entries), 'change')}: the chain of their hashes holds")
+        changes = counted(len(entries), "change")
+        lines.append(f"✓ {changes}: the chain of their hashes holds; the last is {head.sha256}")
     return value, lines
 
 
@@ -94,12 +100,21 @@ def describe_status(status: Status) -> Described:
     since = status.since.time if status.since else current.manifest.last_updated
     lines = [
         f"core: generation {current.number}, {visible_line(current.manifest.name)}, "
-        f"{human_bytes(current.size)}, since {since}",
+        f"{human_bytes(current.size)}, since {since[:16].replace('T', ' ')}",
+        f"file: {current.manifest.model_path}",
         f"roll back to: {predecessor.number if predecessor else 'nothing yet'}",
-        *(
-            f"generation {one.number}: {visible_line(one.manifest.name)}"
-            for one in status.generations
-        ),
-        f"backups: {len(status.backups)}",
+        *(_describe_generation(status, one) for one in status.generations),
     ]
     return value, lines + notes
+
+
+def _describe_generation(status: Status, one: Generation) -> str:
+    marks = ["now"] if one == status.current else []
+    marks += ["roll back goes here"] if one == status.predecessor else []
+    marks += [f"“{visible_line(each.label)}”" for each in status.backups_of(one.number)]
+    built = one.manifest.last_updated[:16].replace("T", " ")
+    listed = f" · {' · '.join(marks)}" if marks else ""
+    return (
+        f"generation {one.number}: {visible_line(one.manifest.name)}, {human_bytes(one.size)}, "
+        f"built {built}{listed}"
+    )

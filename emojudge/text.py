@@ -107,3 +107,13 @@ def short_names(names: list[str]) -> dict[str, str]:
     cut = max((prefix.rfind(mark) for mark in "-._ /"), default=-1) + 1
     short = {name: name[cut:] or name for name in names}
     return short if len(set(short.values())) == len(set(names)) else {name: name for name in names}
+
+
+def sentence(text: str) -> str:
+    """Text that ends as a sentence does, so that another one can follow.
+
+    >>> sentence("no room"), sentence("Why?")
+    ('no room.', 'Why?')
+    """
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?", "…", "”")) else f"{text}."

@@ -75,10 +75,10 @@ def test_a_backup_names_a_generation_and_costs_no_bytes(
     assert [(one.automatic, one.generation) for one in core.list_backups()][-1] == (False, 1)
     assert len(core.list_backups()) == 3
     assert not list((tmp_path / "backups").glob("**/*.gguf"))
-    core.restore_backup(mine.backup_id)
+    core.restore_named(mine.backup_id)
     assert current_model(tmp_path) == models["F16"].read_bytes()
     with pytest.raises(DeployError, match="There is no backup 'nope'"):
-        core.restore_backup("nope")
+        core.restore_named("nope")
 
 
 def test_a_model_in_a_kept_generation_is_not_copied_again(
@@ -131,7 +131,9 @@ def test_a_malformed_header_is_refused_with_its_offset(
     core.adopt(models["F16"], "F16")
     path = tmp_path / "bad.gguf"
     path.write_bytes(content_of(gguf))
-    with pytest.raises(DeployError, match=r"Not replaced: structure: .*at byte \d+") as caught:
+    with pytest.raises(
+        DeployError, match=r"Refused by the gate of structure: .*at byte \d+"
+    ) as caught:
         core.replace(Incoming(path=path, name="bad"), judgements=PASSED, force="I insist")
     assert message in str(caught.value)
     assert current_model(tmp_path) == models["F16"].read_bytes()
@@ -155,7 +157,7 @@ def test_a_signal_or_a_deadline_in_the_sandbox_is_a_failed_gate(
     gates = {gate.name: gate for gate in core.validate(models["Q8"])}
     assert gates["smoke"].status is GateStatus.FAIL
     assert gates["weights"].status is GateStatus.UNKNOWN
-    with pytest.raises(DeployError, match=rf"Not replaced: smoke: .*{said}"):
+    with pytest.raises(DeployError, match=rf"Refused by the gate of smoke: .*{said}"):
         core.replace(Incoming(path=models["Q8"], name="Q8"), judgements=PASSED, force="I insist")
     assert current_model(tmp_path) == models["F16"].read_bytes()
     assert list((tmp_path / "core" / "incoming").iterdir()) == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from emojudge.deploy.building import Incoming
 from emojudge.deploy.companion_manifest import CompanionManifest
 from emojudge.deploy.hooks import Hooks, run_command
 from emojudge.deploy.journal import Step
@@ -168,7 +169,7 @@ def test_a_pin_of_another_study_is_kept_and_a_missing_folder_stops_clearing(
     promote(other, models["Q8"])
     assert 1 in [each.number for each in other.status().generations]
     (tmp_path / "unmounted").rename(tmp_path / "backups")
-    one.restore_backup(pinned.backup_id)
+    one.restore_named(pinned.backup_id)
     assert current_model(tmp_path) == models["F16"].read_bytes()
 
 
@@ -271,17 +272,20 @@ def test_a_companions_manifest_that_cannot_be_put_back_does_not_stand_in_the_way
     core = replacer(tmp_path, manifest=companion)
     core.adopt(models["F16"], "F16")
     whole = companion.read_text()
-    point = 0
-    while not crashes(point := point + 1, lambda: promote(core, models["Q8"])) or (
-        companion.read_text() == whole
-    ):
-        assert point < 200
+    # Killed by its own restart command, so behind the switch and the companion's manifest.
+    killed = replacer(tmp_path, manifest=companion, hooks=Hooks(restart_command="kill -9 $PPID"))
+    child = os.fork()
+    if child == 0:
+        promote(killed, models["Q8"])
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert companion.read_text() != whole
     companion.write_text("{ half")
     said = core.recover()
     assert said is not None
     assert "could not be put right yet" in said
     core.backup("goes on")
-    companion.write_text(whole.replace("F16", "??").replace('"generation"', '"g"'))
+    companion.write_text(whole)
     core.backup("again")
     check_contract(tmp_path, companion)
     assert json.loads(companion.read_text())["persona"] == "Iris"
@@ -418,3 +422,59 @@ def test_brackets_in_the_name_of_a_split_model(tmp_path: Path, models: dict[str,
     models["Q8"].rename(path)
     core = replacer(tmp_path)
     assert core.adopt(path, "m[1]").number == 1
+
+
+def test_a_rollback_to_what_a_scrub_found_damaged_is_refused_with_the_way_out(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    promote(core, models["Q8"])
+    model = next(one for one in core.status().generations if one.number == 1).model
+    whole = model.read_bytes()
+    model.chmod(0o600)
+    model.write_bytes(whole[:-1] + b"!")
+    core.scrub()
+    assert any("Generation 1 is damaged" in one for one in core.status().problems)
+    with pytest.raises(DeployError, match=r"Generation 1 is damaged.*Promote its model again"):
+        core.rollback()
+    model.write_bytes(whole)
+    core.scrub()
+    assert core.status().problems == ()
+    core.rollback()
+
+
+def test_what_a_rollback_leaves_is_kept_as_a_backup(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    promote(core, models["Q8"])
+    core.rollback(reason="it was cold")
+    assert core.status().audit[-1].reason == "it was cold"
+    promote(core, models["Q4"])
+    assert {one.number for one in core.status().generations} == {1, 2, 3}
+    core.restore_named("before the rollback to 1")
+    assert current_model(tmp_path) == models["Q8"].read_bytes()
+    core.remove_backup("before the rollback to 1")
+    with pytest.raises(DeployError, match=r"There is no backup 'before the rollback to 1'"):
+        core.restore_named("before the rollback to 1")
+    core.restore_named("1")
+    assert current_model(tmp_path) == models["F16"].read_bytes()
+
+
+def test_nothing_is_made_where_no_core_ever_was(tmp_path: Path) -> None:
+    core = replacer(tmp_path)
+    for work in (core.rollback, lambda: core.backup("x"), lambda: core.restore(1)):
+        with pytest.raises(DeployError, match=r"no core store at .* yet"):
+            work()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_core_itself_is_recognised_before_a_reason_is_asked_for(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    with pytest.raises(DeployError, match="is the core already"):
+        core.replace(Incoming(path=models["F16"], name="again"))

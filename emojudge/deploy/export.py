@@ -31,7 +31,7 @@ def export_generation(generation: Generation, target: Path, progress: Progress) 
     when a file is not what the manifest says.
     """
     generation.require_whole()
-    target = target.absolute()
+    target = target.resolve()
     try:
         target.mkdir(parents=True, exist_ok=True)
         if any(target.iterdir()):

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from emojudge.errors import DeployError, GateRefused
 from emojudge.frozen import Frozen
+from emojudge.text import sentence
 
 
 class GateStatus(StrEnum):
@@ -70,10 +71,10 @@ def require_judgements(gates: Iterable[Gate], force: str | None) -> tuple[str, .
     """
     unmet = open_judgements(gates)
     if unmet and not (force and force.strip()):
-        listed = "; ".join(f"{gate.name} {gate.status.mark} {gate.reason}" for gate in unmet)
+        listed = "; ".join(f"{gate.status.mark} {gate.name}: {gate.reason}" for gate in unmet)
         raise GateRefused(
-            f"Not replaced: {listed}. If you know better, give your reason with --force REASON; "
-            "it goes into the audit."
+            f"Not replaced: {sentence(listed)} If you know better, give your reason (--force "
+            "REASON on the command line); it goes into the audit."
         )
     return tuple(gate.name for gate in unmet)
 
@@ -83,8 +84,11 @@ def require_integrity(gates: Iterable[Gate]) -> None:
     for gate in gates:
         if gate.integrity and gate.status is GateStatus.FAIL:
             raise DeployError(
-                f"Not replaced: {gate.name}: {gate.reason} The core in use is untouched."
+                f"Refused by the gate of {gate.name}: {sentence(gate.reason)} The core in use is "
+                "untouched."
             )
 
 
-OUTSIDE_A_STUDY = (unknown("judgement", "this model was not judged in a study"),)
+OUTSIDE_A_STUDY = (
+    unknown("judgement", "outside a study nobody judged it; in one, the Deploy screen knows more"),
+)

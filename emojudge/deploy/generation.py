@@ -93,8 +93,7 @@ class Generation(Frozen):
         if missing:
             raise DeployError(
                 f"Generation {self.number} is not whole: {missing[0]} is missing, cut short or a "
-                "symbolic link. The core in use is untouched; `emojudge deploy scrub` looks at "
-                "all generations."
+                "symbolic link. Promote its model again, or restore another generation."
             )
         named = Path(self.manifest.model_path)
         if named.resolve() != self.model.resolve():

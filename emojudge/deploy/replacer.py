@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from emojudge import clock
 from emojudge.deploy.audit import Change, Head, Origin
-from emojudge.deploy.backups import Backup, make_backup, read_backups
+from emojudge.deploy.backups import Backup, make_backup, read_backups, remove_backup
 from emojudge.deploy.building import Builder, Built, Incoming
 from emojudge.deploy.candidate_gates import (
     TryModel,
@@ -21,6 +22,8 @@ from emojudge.deploy.candidate_gates import (
     try_in_sandbox,
 )
 from emojudge.deploy.companion_manifest import CompanionManifest
+from emojudge.deploy.copying import hash_file
+from emojudge.deploy.damage import damage_in_words, known_damage, remember_damage
 from emojudge.deploy.export import Scrubbed, export_generation, scrub
 from emojudge.deploy.gates import (
     OUTSIDE_A_STUDY,
@@ -102,6 +105,7 @@ class CoreModelReplacer:
         except DeployError as problem:
             problems.append(str(problem))
         before = self.layout.predecessor() if audit else None
+        problems += self._doubts(generations, {before, current.number if current else None})
         return Status(
             current=current,
             predecessor=next((one for one in generations if one.number == before), None),
@@ -114,6 +118,28 @@ class CoreModelReplacer:
             read_only=why_read_only(self.layout.root),
             interrupted=interrupted(self.layout),
         )
+
+    def _doubts(self, generations: list[Generation], used: set[int | None]) -> list[str]:
+        """What stands in the way of a change, or of the way back, as far as a look can tell."""
+        doubts: list[str] = []
+
+        def look(work: Callable[[], object]) -> None:
+            try:
+                work()
+            except DeployError as problem:
+                doubts.append(str(problem))
+
+        look(self.layout.require_trusted)
+        look(lambda: require_trusted(self.backup_dir))
+        damaged = known_damage(self.layout.root)
+        for one in generations:
+            if one.number in used:
+                look(one.require_whole)
+            if one.number in damaged:
+                doubts.append(damage_in_words(one, damaged[one.number]))
+        if self.verify_audit():
+            doubts.append("The audit is not what was written; `emojudge deploy audit` says where.")
+        return doubts
 
     @OwnErrors()
     def list_backups(self) -> list[Backup]:
@@ -317,7 +343,6 @@ class CoreModelReplacer:
         self, change: Change, after: Generation, progress: Progress, *, backed_up: str = ""
     ) -> Generation:
         """``backed_up`` is the label of the core before as an automatic backup; "": none."""
-        progress(Going("switching"))
         after.require_whole()
         before = self._readable(change.before) if backed_up else None
 
@@ -328,12 +353,13 @@ class CoreModelReplacer:
         self._switching().run(change, after, progress, back_up)
         return after
 
-    def _tidy(self, spare: tuple[int, ...] = ()) -> None:
+    def _tidy(self, spare: tuple[int, ...] = ()) -> list[int]:
         """Prune; that something cannot be removed does not undo a change that is complete."""
         try:
-            prune(self.layout, self.backup_dir, self._keep_backups, spare)
+            return prune(self.layout, self.backup_dir, self._keep_backups, spare)
         except (OSError, EmojudgeError) as problem:
             _LOG.warning("older generations could not be removed: %s", problem)
+            return []
 
     @OwnErrors()
     def adopt(self, path: Path, name: str, progress: Progress = quiet) -> Generation:
@@ -370,6 +396,7 @@ class CoreModelReplacer:
 
         Raises GateRefused, DeployError or LockHeld; the core in use is then untouched.
         """
+        incoming = self._recognised(incoming, progress)
         template = self._template_of(incoming)
         require_judgements([*judgements, self._template_gate(template)], force)
         with self._locked():
@@ -400,8 +427,32 @@ class CoreModelReplacer:
                 self._switch(change, built.generation, progress, backed_up=label)
             finally:
                 # Not after a rollback, which has no time for files of any size.
-                self._tidy()
+                removed = self._tidy()
+                if removed:
+                    listed = ", ".join(map(str, removed))
+                    progress(Going(f"removed what nothing keeps any more: generation {listed}"))
             return built.generation
+
+    def _recognised(self, incoming: Incoming, progress: Progress) -> Incoming:
+        """With its hashes, where a kept generation is as large: then it may be the same model.
+
+        Raises DeployError when it is the core already, before anybody is asked for a reason.
+        """
+        if incoming.expected_sha256 is None and incoming.path.exists():
+            shards = shards_of(incoming.path)
+            sizes = [one.stat().st_size for one in shards]
+            if any(
+                sizes == [file.size for file in one.manifest.files]
+                for one in self.layout.generations()[0]
+            ):
+                progress(Going("comparing it with the kept generations"))
+                hashes = tuple(hash_file(one, lambda count: None) for one in shards)
+                if self._kept(hashes) is not None:
+                    incoming = dataclasses.replace(incoming, expected_sha256=hashes)
+        kept, core = self._kept(incoming.expected_sha256), self._core()
+        if kept is not None:
+            self._require_another(kept, core.number if core is not None else None)
+        return incoming
 
     @staticmethod
     def _require_another(generation: Generation, current: int | None) -> None:
@@ -445,6 +496,9 @@ class CoreModelReplacer:
     @OwnErrors()
     def backup(self, label: str, *, expected: int | None = ANY) -> Backup:
         """Pin the current core under a name of the person's."""
+        if not label.strip():
+            raise DeployError("A backup needs a name, so that it can be told from others.")
+        self._require_a_store()
         with self._locked():
             self._check_expected(expected, None)
             current = self.layout.current_generation()
@@ -459,12 +513,18 @@ class CoreModelReplacer:
         expected: int | None,
         seen: Head | None,
         origin: Origin | None,
+        reason: str | None,
     ) -> Generation:
         before = self._check_expected(expected, seen)
         target = self.layout.generation(number)
         self._require_another(target, before)
-        change = self._change(action, before, Built(target), origin=origin)
-        return self._switch(change, target, quiet)
+        damage = known_damage(self.layout.root).get(number)
+        if damage is not None:
+            raise DeployError(damage_in_words(target, damage))
+        change = self._change(action, before, Built(target), reason=reason, origin=origin)
+        # What is left may be what was liked: it is kept like the core before a promotion.
+        label = f"before the {action} to {number}" if self._auto_backup else ""
+        return self._switch(change, target, quiet, backed_up=label)
 
     @OwnErrors()
     def restore(
@@ -474,25 +534,48 @@ class CoreModelReplacer:
         expected: int | None = ANY,
         seen: Head | None = None,
         origin: Origin | None = None,
+        reason: str | None = None,
     ) -> Generation:
         """Make an earlier generation current again: a pointer move."""
+        self._require_a_store()
         with self._locked():
-            return self._go_to("restore", number, expected, seen, origin)
+            return self._go_to("restore", number, expected, seen, origin, reason)
 
     @OwnErrors()
-    def restore_backup(self, backup_id: str, *, expected: int | None = ANY) -> Generation:
-        """Restore the generation that a backup names."""
-        return self.restore(self._backup(backup_id).generation, expected=expected)
+    def restore_named(
+        self, name: str, *, expected: int | None = ANY, reason: str | None = None
+    ) -> Generation:
+        """Restore what ``name`` means: a generation's number, a backup's id, or its label."""
+        number = int(name) if name.isdecimal() else self._backup(name).generation
+        return self.restore(number, expected=expected, reason=reason)
 
-    def _backup(self, backup_id: str) -> Backup:
-        backups, _ = read_backups(self.backup_dir)
-        backup = next((one for one in backups if one.backup_id == backup_id), None)
-        if backup is None:
-            known = ", ".join(one.backup_id for one in backups) or "none"
+    @OwnErrors()
+    def remove_backup(self, name: str) -> Backup:
+        """Take a backup away; its generation goes with the next promotion if nothing keeps it."""
+        self._require_a_store()
+        with self._locked():
+            backup = self._backup(name)
+            remove_backup(self.backup_dir, backup)
+            return backup
+
+    def _require_a_store(self) -> None:
+        """Raise DeployError before anything is made where no core ever was."""
+        if not self.layout.root.is_dir():
             raise DeployError(
-                f"There is no backup {backup_id!r} in {self.backup_dir}; there: {known}."
+                f"There is no core store at {self.layout.root} yet. `emojudge deploy adopt PATH` "
+                "takes over the core in use."
             )
-        return backup
+
+    def _backup(self, name: str) -> Backup:
+        """The backup of an id, or of a label that only one has."""
+        backups, _ = read_backups(self.backup_dir)
+        found = [one for one in backups if one.backup_id == name]
+        found = found or [one for one in backups if one.label == name]
+        if len(found) != 1:
+            known = ", ".join(f"{one.backup_id} “{one.label}”" for one in backups) or "none"
+            what = f"{len(found)} backups are called" if found else "There is no backup"
+            raise DeployError(f"{what} {name!r} in {self.backup_dir}; there: {known}.")
+        return found[0]
 
     @OwnErrors()
     def rollback(
@@ -501,13 +584,15 @@ class CoreModelReplacer:
         expected: int | None = ANY,
         seen: Head | None = None,
         origin: Origin | None = None,
+        reason: str | None = None,
     ) -> Generation:
         """Go back to the generation that was current before the last change."""
+        self._require_a_store()
         with self._locked():
             number = self.layout.predecessor()
             if number is None:
                 raise DeployError("There is nothing to roll back to: no core was replaced yet.")
-            return self._go_to("rollback", number, expected, seen, origin)
+            return self._go_to("rollback", number, expected, seen, origin, reason)
 
     # Copies and checks
 
@@ -527,7 +612,10 @@ class CoreModelReplacer:
         """Hash every generation again, and compare with what was written."""
         generations, wrong = self.layout.generations()
         unread = [Scrubbed(None, "?", 0, one) for one in wrong]
-        return scrub(generations, progress) + unread
+        found = scrub(generations, progress)
+        if why_read_only(self.layout.root) is None and self.layout.root.is_dir():
+            remember_damage(self.layout.root, found)
+        return found + unread
 
     @OwnErrors()
     def verify_audit(self) -> list[str]:

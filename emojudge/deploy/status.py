@@ -28,6 +28,10 @@ class Status:
     read_only: str | None = None
     interrupted: str | None = None
 
+    def backups_of(self, number: int) -> list[Backup]:
+        """The backups that keep a generation, newest first."""
+        return [one for one in self.backups if one.generation == number]
+
     @property
     def since(self) -> AuditEntry | None:
         """The change that made the present core current."""

@@ -21,6 +21,7 @@ from emojudge.deploy.journal import CompanionBefore, Journal, Step
 from emojudge.deploy.layout import CoreLayout
 from emojudge.deploy.progress import Going, Progress
 from emojudge.errors import DeployError, EmojudgeError
+from emojudge.text import sentence
 
 _LOG = logging.getLogger(__name__)
 Tell = Callable[[Path], None]
@@ -73,6 +74,7 @@ class Switching:
                 run_command("pre_command", command, told, seconds)
             except DeployError as problem:
                 raise DeployError(f"Nothing was changed: {problem}") from problem
+        progress(Going("switching"))
         try:
             self._layout.journal.write(journal)
             back_up()
@@ -174,9 +176,9 @@ class Switching:
                 "next change, or the next start of emojudge, brings it to an end."
             ) from problem
         if isinstance(problem, (OSError, EmojudgeError)):
-            also = f" {' '.join(trouble)}" if trouble else ""
+            said = " ".join(sentence(one) for one in (str(problem), *trouble))
             raise DeployError(
-                f"The change was taken back, the core in use is the one before: {problem}{also}"
+                f"The change was taken back, the core in use is the one before: {said}"
             ) from problem
 
     def take_back(self, journal: Journal, why: str) -> list[str]:
@@ -206,7 +208,10 @@ class Switching:
             before=change.before,
             after=change.before,
             sha256=before.manifest.sha256 if before else None,
-            reason=f"{change.action} of generation {change.after}: {why}",
+            reason=" ".join(
+                sentence(one)
+                for one in (f"{change.action} of generation {change.after}: {why}", *trouble)
+            ),
             origin=change.origin,
             attempted=change.after,
         )
@@ -255,7 +260,14 @@ class Switching:
         elif journal.restarting and self._hooks.restart_command:
             command, seconds = self._hooks.restart_command, self._hooks.command_seconds
             told = environment(self._layout.root, before)
-            attempt(lambda: run_command("restart_command", command, told, seconds))
+            try:
+                run_command("restart_command", command, told, seconds)
+            except (OSError, EmojudgeError) as problem:
+                _LOG.error("restarting the core before: %s", problem)
+                trouble.append(
+                    "But restarting it failed too, so your companion may not be running: start "
+                    "it by hand."
+                )
 
     def put_back(
         self, before: CompanionBefore | None, trouble: list[str]

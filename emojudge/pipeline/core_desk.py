@@ -148,12 +148,14 @@ class CoreDesk:
             progress=progress,
         )
 
-    def roll_back(self, seen: Seen) -> Generation:
+    def roll_back(self, seen: Seen, reason: str | None) -> Generation:
         """Go back to the predecessor that was shown."""
         origin = origin_of(self._study.loaded, self._study.view())
-        return self.replacer.rollback(expected=seen.expected, seen=seen.status.head, origin=origin)
+        return self.replacer.rollback(
+            expected=seen.expected, seen=seen.status.head, origin=origin, reason=reason
+        )
 
-    def restore(self, seen: Seen, number: int) -> Generation:
+    def restore(self, seen: Seen, number: int, reason: str | None) -> Generation:
         """Make an earlier generation current, if the store is still as it was seen."""
         origin = origin_of(self._study.loaded, self._study.view())
         return self.replacer.restore(

@@ -20,8 +20,8 @@ from emojudge.errors import EmojudgeError
 from emojudge.pipeline.core_desk import CoreDesk, Seen
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
-from emojudge.screens.evidence import EvidenceScreen
-from emojudge.screens.typed_word import LABEL, REASON, Asked, Confirmation, TypedWordDialog
+from emojudge.screens.evidence import EvidenceScreen, LogScreen
+from emojudge.screens.typed_word import LABEL, REASON, WHY, Asked, Confirmation, TypedWordDialog
 from emojudge.text import human_bytes, short_names, visible_line
 from emojudge.widgets.core_page import CorePage, hooks_in_words
 from emojudge.widgets.top_line import progress_bar
@@ -76,7 +76,8 @@ class DeployScreen(StudyScreen):
             self._page.update(Content.styled("looking for candidates…", "$quiet"))
             self.keys.without = frozenset(one.id for one in actions_of(DEPLOY))
             return
-        seen = self.core.look()
+        # While this screen changes the core, the page stays as it was decided on.
+        seen = self.core.seen if self._busy and self.core.seen is not None else self.core.look()
         self._look_at_the_chosen()
         chosen = seen.chosen
         page = CorePage(
@@ -139,6 +140,12 @@ class DeployScreen(StudyScreen):
         """Another generation of the history."""
         self._marked += step
         self.guarded(self.repaint)
+
+    def action_log(self) -> None:
+        """Every change of the core, in full."""
+        seen = self.core.seen
+        if seen is not None:
+            self.app.push_screen(LogScreen(seen.status.audit))
 
     def action_evidence(self) -> None:
         """All gates with what they rest on."""
@@ -235,6 +242,9 @@ class DeployScreen(StudyScreen):
         if seen is None or seen.chosen is None:
             return
         candidate, core = seen.chosen, seen.status.current
+        if core is not None and core.holds(candidate.files):
+            self.notify(f"{visible_line(candidate.name)} is the core already.", markup=False)
+            return
         gates = self.core.gates(candidate)
         unmet = open_judgements(gates)
         instead = f" in place of {visible_line(core.manifest.name)}" if core else ""
@@ -267,7 +277,8 @@ class DeployScreen(StudyScreen):
         self._ask(
             "roll back",
             [line],
-            lambda _: self._change("rolled back", lambda: self.core.roll_back(seen)),
+            lambda why: self._change("rolled back", lambda: self.core.roll_back(seen, why)),
+            asks=WHY,
         )
 
     def action_restore(self) -> None:
@@ -285,10 +296,11 @@ class DeployScreen(StudyScreen):
         self._ask(
             "restore",
             [line],
-            lambda _: self._change(
+            lambda why: self._change(
                 "restored",
-                lambda: self.core.restore(seen, target.number),
+                lambda: self.core.restore(seen, target.number, why),
             ),
+            asks=WHY,
         )
 
     def action_pin(self) -> None:

@@ -1,4 +1,4 @@
-"""All gates with their reasons and evidence, to read before a core is changed."""
+"""What the Deploy page has no room for: gates with their evidence, and the whole log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from emojudge.deploy.audit import AuditEntry
 from emojudge.deploy.gates import Gate
+from emojudge.deploy.words import change_in_words
 from emojudge.text import visible, visible_line
 
 
@@ -48,3 +50,37 @@ class EvidenceScreen(ModalScreen[None]):
                     "$quiet",
                 )
             )
+
+
+class LogScreen(ModalScreen[None]):
+    """Every change of the core, newest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("escape,q,a,enter", "dismiss(None)", "close")]
+
+    def __init__(self, entries: Sequence[AuditEntry]) -> None:
+        super().__init__()
+        self._entries = entries
+
+    def compose(self) -> ComposeResult:
+        """One paragraph per change, with what was overridden and where it came from."""
+        with VerticalScroll(classes="dialog wide") as box:
+            box.border_title = "changes of the core"
+            for entry in reversed(self._entries):
+                rest = []
+                if entry.overridden:
+                    rest.append(f"overriding {', '.join(entry.overridden)}")
+                if entry.origin.study:
+                    rest.append(f"study {entry.origin.study}")
+                if entry.sha256:
+                    rest.append(f"sha256 {entry.sha256[:12]}…")
+                yield Static(
+                    Content("\n").join(
+                        [
+                            Content(change_in_words(entry)),
+                            Content.styled(visible_line(" · ".join(rest)), "$quiet"),
+                        ]
+                    )
+                )
+            if not self._entries:
+                yield Static("the core was not changed yet")
+            yield Static(Content.styled("\nesc closes this", "$quiet"))

@@ -17,13 +17,14 @@ from textual.widgets import Input, Static
 
 @dataclass(frozen=True)
 class Asked:
-    """A text that is needed too: its label, and what is said when it is missing."""
+    """A text beside the word: its label, and what is said when it is missing; "": not needed."""
 
     label: str
-    missing: str
+    missing: str = ""
 
 
 REASON = Asked("your reason, for the audit", "a reason is needed, because not every gate passed")
+WHY = Asked("why, for the audit, if you like")
 LABEL = Asked("what to call it", "a name is needed, so that it can be told from others")
 
 
@@ -73,6 +74,11 @@ class TypedWordDialog(ModalScreen[Confirmation | None]):
         """From the text to the word; the word's own enter goes on."""
         if self.focused is None or self.focused.id != "text":
             raise SkipAction
+        asks = self._asks
+        if asks is not None and asks.missing and not self.query_one("#text", Input).value.strip():
+            self.query_one("#missing", Static).update(asks.missing)
+            return
+        self.query_one("#missing", Static).update("")
         self.set_focus(self.query_one("#word", Input))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -81,10 +87,10 @@ class TypedWordDialog(ModalScreen[Confirmation | None]):
         text = self.query_one("#text", Input).value.strip() if asks is not None else None
         word = self.query_one("#word", Input)
         missing = self.query_one("#missing", Static)
-        if asks is not None and not text:
+        if "".join(word.value.split()).casefold() != self._word:
+            missing.update(f"that is not {self._word}")
+        elif asks is not None and asks.missing and not text:
             missing.update(asks.missing)
             self.set_focus(self.query_one("#text", Input))
-        elif word.value.strip() != self._word:
-            missing.update(f"that is not {self._word}")
         else:
-            self.dismiss(Confirmation(text))
+            self.dismiss(Confirmation(text or None))

@@ -24,6 +24,7 @@ _GATE_STYLE = {
 _LABEL_WIDTH = 11
 _TALL = 30
 _LOG_LINES = 3
+_LOG_LINES_TALL = 8
 _HISTORY_LINES = 5
 _BACKUPS_SHOWN = 2
 
@@ -79,14 +80,22 @@ class CorePage:
     def _row(self, label: str, *parts: str | Content | tuple[str, str]) -> Content:
         return Content.assemble((f"{label:{_LABEL_WIDTH}}", "$quiet"), *parts)
 
+    def _wrapped(self, label: str, words: str, style: str) -> Iterable[Content]:
+        """A text on as many rows as it takes, because its end may be what matters."""
+        lines = textwrap.wrap(words, max(20, self.width - _LABEL_WIDTH - 3))
+        for place, line in enumerate(lines):
+            yield self._row("" if place else label, (line, style))
+
     def _short(self, name: str) -> str:
         return self.labels.get(name, visible_line(name))
 
     def _notes_above(self) -> Iterable[Content]:
-        notes = (self.told, self.status.interrupted, *self.status.problems, self.status.read_only)
+        # What is interrupted while this screen changes the core is its own change.
+        interrupted = self.status.interrupted if not self.activity else None
+        notes = (self.told, interrupted, *self.status.problems, self.status.read_only)
         for note in dict.fromkeys(notes):
             if note:
-                yield self._row("!", (visible_line(note), "bold"))
+                yield from self._wrapped("!", visible_line(note), "bold")
 
     def _core(self) -> Content:
         core = self.status.current
@@ -117,12 +126,14 @@ class CorePage:
             saved = self.status.current.size - self.chosen.size
             change = f" · saves {human_bytes(saved)}" if saved > 0 else ""
             change = f" · takes {human_bytes(-saved)} more" if saved < 0 else change
+        core = self.status.current
         yield self._row(
             "promote",
             *(
                 (f"▸ {label}  ", "bold") if one is self.chosen else (f"  {label}  ", "$quiet")
                 for one in self.candidates
-                for label in [self._short(one.name)]
+                for is_core in [core is not None and core.holds(one.files)]
+                for label in [f"{self._short(one.name)}{' (core)' if is_core else ''}"]
             ),
             human_bytes(self.chosen.size),
             (change, "$quiet"),
@@ -158,7 +169,7 @@ class CorePage:
         if plan is None:
             return
         if plan.kept is not None:
-            parts = [f"no copy: generation {plan.kept} holds this model"]
+            parts = [f"no copy: generation {plan.kept} holds this model", "try it in the sandbox"]
         else:
             room = "" if plan.fits else ": TOO LITTLE"
             parts = [
@@ -169,20 +180,25 @@ class CorePage:
         words = visible_line("; ".join([*parts, *hooks_in_words(self.hooks)]))
         if self.height >= _TALL:
             yield Content("")
-        for place, line in enumerate(textwrap.wrap(words, max(20, self.width - _LABEL_WIDTH - 3))):
-            style = "$quiet" if plan.fits else "$failed"
-            yield self._row("" if place else "plan", (line, style))
+        yield from self._wrapped("plan", words, "$quiet" if plan.fits else "$failed")
 
     def _notes(self, number: int) -> str:
         current = self.status.current is not None and self.status.current.number == number
         back = self.status.predecessor is not None and self.status.predecessor.number == number
         notes = ["now"] if current else ["r goes here"] if back else []
+        backups = sorted(self.status.backups_of(number), key=lambda one: one.automatic)
         notes += [
-            f"{'backup' if backup.automatic else 'pinned'} “{visible_line(backup.label)}”"
-            for backup in self.status.backups
-            if backup.generation == number
-        ][:_BACKUPS_SHOWN]
+            f"{'backup' if one.automatic else 'pinned'} “{self._label(one.label)}”"
+            for one in backups[:_BACKUPS_SHOWN]
+        ]
+        more = len(backups) - _BACKUPS_SHOWN
+        notes += [f"{more} more"] if more > 0 else []
         return f" · {' · '.join(notes)}" if notes else ""
+
+    def _label(self, label: str) -> str:
+        """A backup's label; the long name of the candidate that it was made before is shortened."""
+        before = label.removeprefix("before ")
+        return f"before {self._short(before)}" if before in self.labels else visible_line(label)
 
     def _history(self) -> Iterable[Content]:
         """A window around the marked generation."""
@@ -202,14 +218,19 @@ class CorePage:
                     f"{one.number} {self._short(one.manifest.name)}",
                     "bold" if one.number == current else "",
                 ),
-                (f" · {human_bytes(one.size)}{self._notes(one.number)}", "$quiet"),
+                (
+                    f" · {human_bytes(one.size)} · {one.manifest.last_updated[:10]}"
+                    f"{self._notes(one.number)}",
+                    "$quiet",
+                ),
             )
         hidden = len(generations) - len(shown)
         if hidden:
             yield self._row("", (f"  {hidden} more, ↑ ↓", "$quiet"))
 
     def _log(self) -> Iterable[Content]:
-        entries = self.status.audit[-_LOG_LINES:]
+        most = _LOG_LINES if self.height < _TALL else _LOG_LINES_TALL
+        entries = self.status.audit[-most:]
         if entries:
             yield Content("")
         for place, entry in enumerate(reversed(entries)):
