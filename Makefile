@@ -1,5 +1,6 @@
 # make demo   a whole study on small real models (DEMO_ARGS=--headless without a terminal)
 # make test   every check: the one CI runs
+# make test-deep   every crash point, disk error and loss of power instead of a sample (minutes)
 #
 # TORCH_INDEX=URL   where pip gets torch from; empty: wherever it is set up to look.
 # PYTHON=python3.12 which Python makes the venv (3.11 or newer).
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types contracts pytest snapshots pictures keys clean
+.PHONY: demo test test-deep lint types contracts pytest snapshots pictures keys clean
 
 demo: $(VENV)/.demo
 	$(BIN)/emojudge demo $(DEMO_ARGS)
@@ -32,6 +33,9 @@ contracts: $(VENV)/.test
 pytest: $(VENV)/.test
 	$(BIN)/pytest -n auto -m "not models and not terminal"
 	$(BIN)/pytest -m "models or terminal"
+
+test-deep: $(VENV)/.test
+	EMOJUDGE_DEEP=1 $(BIN)/pytest -n auto -rP -m faults
 
 # Look at each picture in snapshot_report.html before you accept it.
 snapshots: $(VENV)/.test

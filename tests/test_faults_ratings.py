@@ -1,0 +1,156 @@
+"""Ratings under crashes, losses of power and full disks: what was acknowledged is there.
+
+*Bad* is an acknowledged rating that is gone, a rating that stands twice, or a study that a torn
+line keeps from being opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from emojudge.config_file import load_config
+from emojudge.pipeline.rating import RaterSession
+from emojudge.pipeline.study import Study
+from tests.power_loss import CALLS, OPTIONS, Recording, remove
+from tests.studies import judged_study, situations
+from tests.test_rating import rate
+from tests.tracing import DONE, REFUSED, Point, inject, kill_at, points_of, sample, trace
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+_ITEMS = 3
+_BEFORE = 1
+_SAMPLED = 16
+_TOLD = r'"\x78", 1)'
+_STATES, _STATES_DEEP = 40, 200
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """A judged study with one rated item."""
+    folder = tmp_path / "template"
+    folder.mkdir()
+    asyncio.run(judged_study(folder, prompts=situations(6)))
+    session = RaterSession(Study(load_config(folder)), "ana")
+    rate(session)
+    session.close()
+    return folder
+
+
+def evening(folder: Path, told: Path) -> None:
+    """Rate some items; each is told to ``told``, in its own folder, once it was acknowledged."""
+    session = RaterSession(Study(load_config(folder)), "ana")
+    for _ in range(_ITEMS):
+        rate(session)
+        with told.open("a") as stream:
+            stream.write("x")
+    session.close()
+
+
+def stored(folder: Path) -> int:
+    """How many rated items a fresh start finds; each stands there once."""
+    study = Study(load_config(folder))
+    try:
+        rated = study.view().rated
+        counted = Counter((one.rater, one.prompt_id, one.sample) for one in rated)
+        assert set(counted.values()) == {1}
+        return len(rated)
+    finally:
+        study.close()
+
+
+def acknowledged(told: Path) -> int:
+    return _BEFORE + (told.stat().st_size if told.exists() else 0)
+
+
+def require_all(folder: Path, told: Path) -> None:
+    found, least = stored(folder), acknowledged(told)
+    # One more may be on the disk than was told: the crash came in between.
+    assert least <= found <= least + 1
+    session = RaterSession(Study(load_config(folder)), "ana")
+    rate(session)
+    session.close()
+    assert stored(folder) == found + 1
+
+
+class Evenings:
+    """Copies of the template, each with its own place to tell."""
+
+    def __init__(self, template: Path, folder: Path) -> None:
+        self._template, self._folder, self._count = template, folder, 0
+
+    def points(self) -> list[Point]:
+        """All mutating calls of an evening, without those of what is imported at first use."""
+        evening(*self.fresh())
+        return points_of(partial(evening, *self.fresh()))
+
+    def fresh(self) -> tuple[Path, Path]:
+        self._count += 1
+        folder = self._folder / f"study-{self._count}"
+        shutil.copytree(self._template, folder)
+        return folder, self._folder / f"told-{self._count}"
+
+
+def test_killed_at_every_mutating_call(template: Path, tmp_path: Path) -> None:
+    evenings = Evenings(template, tmp_path)
+    points = sample(evenings.points(), _SAMPLED, seed=3)
+    killed = 0
+    for point in points:
+        folder, told = evenings.fresh()
+        killed += kill_at(partial(evening, folder, told), point)
+        require_all(folder, told)
+        shutil.rmtree(folder)
+    print(f"rating: {killed} killed at {len(points)} calls, 0 bad")
+    assert killed == len(points)
+
+
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_an_error_of_the_disk_at_every_write(template: Path, tmp_path: Path, error: str) -> None:
+    evenings = Evenings(template, tmp_path)
+    failing = {"write", "fsync", "fdatasync", "rename", "ftruncate"}
+    points = [one for one in evenings.points() if one.call in failing]
+    refused = 0
+    for point in sample(points, _SAMPLED, seed=4):
+        folder, told = evenings.fresh()
+        status = inject(partial(evening, folder, told), point, f"error={error}")
+        assert status in (DONE, REFUSED), (point, status)
+        refused += status == REFUSED
+        require_all(folder, told)
+        shutil.rmtree(folder)
+    print(f"rating, {error}: {refused} refused, 0 bad")
+
+
+def test_no_acknowledged_rating_is_lost_with_the_power(template: Path, tmp_path: Path) -> None:
+    folder, told = Evenings(template, tmp_path).fresh()
+    recording = Recording(folder)
+    status, lines = trace(partial(evening, folder, told), CALLS, *OPTIONS)
+    assert status == DONE, lines[-3:]
+    process = int(lines[0].split()[0])
+    # Where each item was acknowledged, among the events of the study's folder.
+    marks = []
+    for line in lines:
+        recording.follow([line], process)
+        number, _, call = line.partition(" ")
+        if number == str(process) and call.strip().startswith("write(") and _TOLD in call:
+            marks.append(len(recording.events))
+    assert len(marks) == _ITEMS
+    draw = random.Random(5)
+    states = _STATES_DEEP if os.environ.get("EMOJUDGE_DEEP") else _STATES
+    for _ in range(states):
+        at = draw.randint(0, len(recording.events))
+        recording.lose_power(at, draw).build(folder)
+        least = _BEFORE + sum(mark <= at for mark in marks)
+        found = stored(folder)
+        assert least <= found <= least + 1, (at, found)
+    print(f"rating: {len(recording.events)} events, {states} states, 0 bad")
+    remove(folder)
