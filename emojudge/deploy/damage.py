@@ -40,9 +40,11 @@ def remember_damage(root: Path, found: Sequence[Scrubbed]) -> None:
     write_durably(root / _NAME, content, exact_mode=mode_in(DATA_MODE, root))
 
 
-def damage_in_words(generation: Generation, wrong: str) -> str:
-    """A sentence with the way out."""
-    return (
-        f"Generation {generation.number} is damaged, as the last scrub found: {wrong}. Promote "
-        "its model again, or restore another generation."
-    )
+def require_undamaged(root: Path, generation: Generation) -> None:
+    """Raise DeployError with the way out for a generation that the last scrub found damaged."""
+    wrong = known_damage(root).get(generation.number)
+    if wrong is not None:
+        raise DeployError(
+            f"Generation {generation.number} is damaged, as the last scrub found: {wrong}. Promote "
+            "its model again, or restore another generation."
+        )

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from emojudge import clock
@@ -23,7 +24,7 @@ from emojudge.deploy.candidate_gates import (
 )
 from emojudge.deploy.companion_manifest import CompanionManifest
 from emojudge.deploy.copying import hash_file
-from emojudge.deploy.damage import damage_in_words, known_damage, remember_damage
+from emojudge.deploy.damage import remember_damage, require_undamaged
 from emojudge.deploy.export import Scrubbed, export_generation, scrub
 from emojudge.deploy.gates import (
     OUTSIDE_A_STUDY,
@@ -131,12 +132,10 @@ class CoreModelReplacer:
 
         look(self.layout.require_trusted)
         look(lambda: require_trusted(self.backup_dir))
-        damaged = known_damage(self.layout.root)
         for one in generations:
             if one.number in used:
                 look(one.require_whole)
-            if one.number in damaged:
-                doubts.append(damage_in_words(one, damaged[one.number]))
+            look(partial(require_undamaged, self.layout.root, one))
         if self.verify_audit():
             doubts.append("The audit is not what was written; `emojudge deploy audit` says where.")
         return doubts
@@ -518,9 +517,7 @@ class CoreModelReplacer:
         before = self._check_expected(expected, seen)
         target = self.layout.generation(number)
         self._require_another(target, before)
-        damage = known_damage(self.layout.root).get(number)
-        if damage is not None:
-            raise DeployError(damage_in_words(target, damage))
+        require_undamaged(self.layout.root, target)
         change = self._change(action, before, Built(target), reason=reason, origin=origin)
         # What is left may be what was liked: it is kept like the core before a promotion.
         label = f"before the {action} to {number}" if self._auto_backup else ""
