@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import resource
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +23,11 @@ import pytest
 from emojudge.deploy.hooks import Hooks
 from emojudge.deploy.journal import Step
 from emojudge.deploy.replacer import CoreModelReplacer
+from emojudge.errors import EmojudgeError
 from tests.core_stores import check_contract, promote, replacer, write_models
 from tests.tracing import (
     DONE,
+    FAILED,
     REFUSED,
     Point,
     inject,
@@ -192,3 +197,38 @@ def test_an_error_of_the_disk_at_every_write(tmp_path: Path, name: str, error: s
         require_sound(folder, operation, companion=True)
         shutil.rmtree(folder, onerror=open_and_remove)
     print(f"{name}, {error}: {refused} refused, 0 bad")
+
+
+def limited(work: Callable[[], object], size: int) -> int:
+    """The status of ``work`` in a child whose files may not become larger than ``size``."""
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+            work()
+            os._exit(DONE)
+        except EmojudgeError:
+            os._exit(REFUSED)
+        finally:
+            os._exit(FAILED)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_disk_that_is_full_at_twenty_places(tmp_path: Path) -> None:
+    """Nothing larger than so many bytes can be written: from nothing at all to the whole model."""
+    operation, templates = OPERATIONS["promote"], Templates(tmp_path)
+    largest = 2 * max(one.stat().st_size for one in templates.fresh(operation).glob("*.gguf"))
+    sizes = [0, *(round(largest ** (step / 19)) for step in range(1, 20))]
+    refused = 0
+    for size in sizes:
+        folder = templates.fresh(operation)
+        status = limited(partial(operation.work, folder), size)
+        assert status in (DONE, REFUSED), (size, status)
+        refused += status == REFUSED
+        require_sound(folder, operation, companion=False)
+        store(folder).recover()
+        require_sound(folder, operation, companion=True)
+        shutil.rmtree(folder, onerror=open_and_remove)
+    print(f"promote, a full disk: {refused} of {len(sizes)} sizes refused, 0 bad")
+    assert 0 < refused < len(sizes)
