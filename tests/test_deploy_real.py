@@ -104,7 +104,7 @@ def test_another_template_is_shown_as_a_diff_and_asks_for_a_reason(
     assert gate.status is GateStatus.FAIL
     assert "+" in gate.evidence
     assert "dreadful" in gate.evidence
-    with pytest.raises(GateRefused, match=r"template ✗ .* differ from the core's"):
+    with pytest.raises(GateRefused, match=r"✗ template: .* differ from the core's"):
         promote(core, path)
     core.replace(Incoming(path=path, name="other"), judgements=PASSED, force="I wrote it")
     assert core.status().audit[-1].overridden == ("template",)
