@@ -238,7 +238,7 @@ async def test_promote_and_roll_back_from_the_deploy_screen(tmp_path: Path) -> N
         await until(pilot, lambda: "generation 1" in screen_text(app))
         await pilot.press("p")
         assert isinstance(app.screen, TypedWordDialog)
-        await pilot.press("enter")
+        await pilot.press("enter", *"promote", "enter")
         assert isinstance(app.screen, TypedWordDialog)
         assert "a reason is needed" in screen_text(app)
         await pilot.press(*"just trying", "enter", "x", "enter")

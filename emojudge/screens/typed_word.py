@@ -74,12 +74,14 @@ class TypedWordDialog(ModalScreen[Confirmation | None]):
         """From the text to the word; the word's own enter goes on."""
         if self.focused is None or self.focused.id != "text":
             raise SkipAction
-        asks = self._asks
-        if asks is not None and asks.missing and not self.query_one("#text", Input).value.strip():
-            self.query_one("#missing", Static).update(asks.missing)
-            return
-        self.query_one("#missing", Static).update("")
         self.set_focus(self.query_one("#word", Input))
+        # What was typed before this enter may not be in the input yet.
+        self.call_after_refresh(self._say_what_is_missing)
+
+    def _say_what_is_missing(self) -> None:
+        asks = self._asks
+        lacks = asks is not None and asks.missing and not self.query_one("#text", Input).value
+        self.query_one("#missing", Static).update(asks.missing if asks and lacks else "")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go on if everything is there, else to what is missing."""
