@@ -80,6 +80,7 @@ def disk_use(folder: Path) -> int:
 def test_a_long_day(tmp_path: Path) -> None:
     changes = _CHANGES_DEEP if os.environ.get("EMOJUDGE_DEEP") else _CHANGES
     (tmp_path / "study").mkdir()
+    children = set(psutil.Process().children(recursive=True))
     folder, study = tmp_path / "store", stored_study(tmp_path / "study", 400)
     prepared(folder)
     raters = []
@@ -120,7 +121,7 @@ def test_a_long_day(tmp_path: Path) -> None:
     check_contract(folder, folder / "companion.json")
     assert core.verify_audit() == []
     assert len(os.listdir("/proc/self/fd")) == handles  # noqa: PTH208
-    assert psutil.Process().children(recursive=True) == []
+    assert set(psutil.Process().children(recursive=True)) <= children
     print(
         f"a long day: {changes} changes, {killed} killed, {len(rated)} ratings by {_RATERS} "
         f"people, {len(core.layout.audit())} lines of audit, 0 bad"
