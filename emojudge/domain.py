@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -114,6 +114,13 @@ class Pass1(Frozen):
     timestamp: str | None = None
 
 
+def combined_sha256(digests: Sequence[str]) -> str:
+    """The digest of a model: its file's, or of a split one the digest of its files' digests."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
 class Candidate(Frozen):
     """One runnable GGUF model: a file, or the shards of a split set in order.
 
@@ -133,9 +140,7 @@ class Candidate(Frozen):
     @property
     def sha256(self) -> str:
         """The file's digest; of a split set, the digest of its shards' digests."""
-        if len(self.files) == 1:
-            return self.files[0].sha256
-        return hashlib.sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()
+        return combined_sha256([file.sha256 for file in self.files])
 
     @property
     def path(self) -> Path:

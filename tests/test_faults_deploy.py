@@ -179,6 +179,16 @@ def open_and_remove(function: Callable[[str], object], path: str, problem: objec
     function(path)
 
 
+def was_refused(status: int, folder: Path, operation: Operation, where: object) -> bool:
+    """Done or refused in words, the store whole at once and after the next start; then removed."""
+    assert status in (DONE, REFUSED), (where, status)
+    require_sound(folder, operation, companion=False)
+    store(folder).recover()
+    require_sound(folder, operation, companion=True)
+    shutil.rmtree(folder, onerror=open_and_remove)
+    return status == REFUSED
+
+
 @each_operation
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 def test_an_error_of_the_disk_at_every_write(tmp_path: Path, name: str, error: str) -> None:
@@ -190,12 +200,7 @@ def test_an_error_of_the_disk_at_every_write(tmp_path: Path, name: str, error: s
         folder = templates.fresh(operation)
         status = inject(partial(operation.work, folder), point, f"error={error}")
         # Done all the same, or refused in words of ours: never a traceback.
-        assert status in (DONE, REFUSED), (point, status)
-        refused += status == REFUSED
-        require_sound(folder, operation, companion=False)
-        store(folder).recover()
-        require_sound(folder, operation, companion=True)
-        shutil.rmtree(folder, onerror=open_and_remove)
+        refused += was_refused(status, folder, operation, point)
     print(f"{name}, {error}: {refused} refused, 0 bad")
 
 
@@ -224,11 +229,6 @@ def test_a_disk_that_is_full_at_twenty_places(tmp_path: Path) -> None:
     for size in sizes:
         folder = templates.fresh(operation)
         status = limited(partial(operation.work, folder), size)
-        assert status in (DONE, REFUSED), (size, status)
-        refused += status == REFUSED
-        require_sound(folder, operation, companion=False)
-        store(folder).recover()
-        require_sound(folder, operation, companion=True)
-        shutil.rmtree(folder, onerror=open_and_remove)
+        refused += was_refused(status, folder, operation, size)
     print(f"promote, a full disk: {refused} of {len(sizes)} sizes refused, 0 bad")
     assert 0 < refused < len(sizes)

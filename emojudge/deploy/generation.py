@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from emojudge.deploy.own_errors import in_words
-from emojudge.domain import ModelFile
+from emojudge.domain import ModelFile, combined_sha256
 from emojudge.errors import DeployError
 from emojudge.frozen import Frozen
 
@@ -44,10 +43,7 @@ class Manifest(Frozen):
     @property
     def sha256(self) -> str:
         """The file's digest; of a split model, the digest of its files' digests."""
-        digests = [file.sha256 for file in self.files]
-        if len(digests) == 1:
-            return digests[0]
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        return combined_sha256([file.sha256 for file in self.files])
 
 
 class Generation(Frozen):

@@ -125,6 +125,18 @@ class CoreLayout:
             )
         return target.name
 
+    def current_number(self) -> int | None:
+        """The number of the current generation; None also for a link changed by hand.
+
+        For whoever goes on in that case: restoring is the way out of it.
+        """
+        try:
+            folder = self.current_folder()
+        except DeployError as problem:
+            _LOG.warning("%s", problem)
+            return None
+        return number_in(folder) if folder is not None else None
+
     def current_generation(self) -> Generation | None:
         """What ``current`` points to, or None before the first core. Raises DeployError."""
         name = self.current_folder()

@@ -10,7 +10,6 @@ from emojudge.deploy.generation import number_in
 from emojudge.deploy.journal import Journal, Step
 from emojudge.deploy.layout import CoreLayout
 from emojudge.deploy.switching import Switching
-from emojudge.errors import DeployError
 
 
 def recover(layout: CoreLayout, switching: Switching, who: str) -> str | None:
@@ -35,7 +34,7 @@ def _end(layout: CoreLayout, switching: Switching, journal: Journal) -> str:
     assert journal.change is not None
     change = journal.change
     what = f"{change.who}'s {change.action} of generation {change.after} ({change.time[:16]})"
-    is_after = _current_number(layout) == number_in(journal.after_folder)
+    is_after = layout.current_number() == number_in(journal.after_folder)
     if journal.step is Step.COMMITTED and is_after:
         switching.finish(journal)
         return f"{what} was complete but for its line in the audit, which is there now."
@@ -43,15 +42,6 @@ def _end(layout: CoreLayout, switching: Switching, journal: Journal) -> str:
     core = f"generation {change.before}" if change.before is not None else "none"
     said = f"{what} was interrupted and taken back: the core in use is {core}."
     return " ".join([said, *trouble])
-
-
-def _current_number(layout: CoreLayout) -> int | None:
-    """The generation that is current; None also for a link that somebody changed by hand."""
-    try:
-        folder = layout.current_folder()
-    except DeployError:
-        return None
-    return number_in(folder) if folder is not None else None
 
 
 def _at_rest(layout: CoreLayout, switching: Switching, journal: Journal) -> str | None:
@@ -74,7 +64,7 @@ def _at_rest(layout: CoreLayout, switching: Switching, journal: Journal) -> str 
 def _without_journal(layout: CoreLayout, switching: Switching, who: str) -> str:
     """State is what ``current`` says; the audit and the companion's manifest follow it."""
     aside = layout.journal.keep_damaged()
-    number = _current_number(layout)
+    number = layout.current_number()
     last = layout.last_committed()
     trouble = switching.follow_current()
     if number is not None and number != last:

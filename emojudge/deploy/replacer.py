@@ -33,7 +33,7 @@ from emojudge.deploy.gates import (
     require_integrity,
     require_judgements,
 )
-from emojudge.deploy.generation import Generation, number_in
+from emojudge.deploy.generation import Generation
 from emojudge.deploy.hooks import Hooks
 from emojudge.deploy.layout import CoreLayout
 from emojudge.deploy.own_errors import OwnErrors
@@ -270,13 +270,7 @@ class CoreModelReplacer:
 
         ``seen`` is the audit's end that was shown: a core may have come back meanwhile.
         """
-        try:
-            folder = self.layout.current_folder()
-        except DeployError as problem:
-            # Restoring is the way out of a link that somebody changed by hand.
-            _LOG.warning("%s", problem)
-            folder = None
-        number = number_in(folder) if folder is not None else None
+        number = self.layout.current_number()
         if expected != ANY and number != expected:
             raise DeployError(
                 f"The core changed meanwhile: generation {number} is current now, you were looking "

@@ -159,5 +159,5 @@ class CoreDesk:
         """Make an earlier generation current, if the store is still as it was seen."""
         origin = origin_of(self._study.loaded, self._study.view())
         return self.replacer.restore(
-            number, expected=seen.expected, seen=seen.status.head, origin=origin
+            number, expected=seen.expected, seen=seen.status.head, origin=origin, reason=reason
         )
