@@ -32,7 +32,7 @@ MALFORMED: list[tuple[Gguf, str]] = [
     (Gguf(tensors=[("a", (33,), 8)]), "not whole Q8_0 blocks"),
     (Gguf(tensors=[("a" * 64, (32,), F32)]), "tensor's name"),
     (Gguf(tensors=[("a", (32,), F32)], offset_shift=4), "not aligned"),
-    (Gguf(tensors=[("a", (32,), F32)], offset_shift=2**40), "truncated"),
+    (Gguf(tensors=[("a", (32,), F32)], offset_shift=2**40), "behind a gap"),
 ]
 
 

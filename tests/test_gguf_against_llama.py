@@ -1,15 +1,19 @@
 """The bounded reader beside llama.cpp's own, on thousands of damaged headers.
 
 Ours may refuse what llama.cpp takes, never the other way round: what passes our structure gate is
-given to a sandboxed llama.cpp next. Both run in forked children, ours with a limit on memory.
+given to a sandboxed llama.cpp next. Both run in forked children, ours under limits of memory and
+processor time that end it where it breaks them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import random
 import resource
+import struct
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,10 +21,14 @@ from pathlib import Path
 import llama_cpp
 import psutil
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from emojudge.candidates.gguf import read_header
 from emojudge.errors import ModelFileError
-from tests.gguf_files import language_model
+from tests.generated_gguf import headers
+from tests.gguf_files import language_model, text
+from tests.llama_kinds import KINDS, handcrafted
 from tests.malformed import MALFORMED, content_of
 
 pytestmark = [
@@ -30,7 +38,9 @@ pytestmark = [
 _MEMORY = 256 << 20
 _CPU_SECONDS = 1.0
 _FIELD_VALUES = (0, 1 << 31, (1 << 63) - 1, (1 << 64) - 1)
-_MUTATED, _MUTATED_DEEP = 400, 2000
+_SEEDS = 10
+_GENERATED, _GENERATED_DEEP, _EACH = 10, 100, 20
+_DEEP = bool(os.environ.get("EMOJUDGE_DEEP"))
 _TAKEN, _REFUSED, _SLOW, _DIED = b"+", b"-", b"s", b"x"
 Reader = Callable[[Path], bytes]
 
@@ -59,12 +69,14 @@ def llama_reader() -> Reader:
 
 
 def our_reader() -> Reader:
-    """Ours, with a limit on what memory it may take, and an eye on its processor time."""
+    """Ours under RLIMIT_AS and RLIMIT_CPU; the kernel counts whole seconds, so it is timed too."""
     taken = psutil.Process().memory_info().vms
     resource.setrlimit(resource.RLIMIT_AS, (taken + _MEMORY, taken + _MEMORY))
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
 
     def read(file: Path) -> bytes:
         began = time.process_time()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(began) + 2, hard))
         try:
             read_header(file)
             said = _TAKEN
@@ -83,7 +95,8 @@ def verdicts(make: Callable[[], Reader], cases: Sequence[bytes], folder: Path) -
         pipe, end = os.pipe()
         child = os.fork()
         if child == 0:
-            os.close(2)
+            # llama_cpp writes llama.cpp's log there.
+            sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the child ends
             read = make()
             for content in cases[len(said) :]:
                 file.write_bytes(content)
@@ -98,7 +111,8 @@ def verdicts(make: Callable[[], Reader], cases: Sequence[bytes], folder: Path) -
     return said
 
 
-def compare(name: str, cases: Sequence[bytes], folder: Path) -> None:
+def compare(name: str, cases: Sequence[bytes], folder: Path) -> int:
+    """Hold both readers to each case; how many cases ours takes."""
     ours = verdicts(our_reader, cases, folder)
     theirs = verdicts(llama_reader, cases, folder)
     assert set(ours) <= {_TAKEN, _REFUSED}, [
@@ -114,6 +128,7 @@ def compare(name: str, cases: Sequence[bytes], folder: Path) -> None:
         f"{theirs.count(_TAKEN)} and dies of {theirs.count(_DIED)}, ours laxer in {len(laxer)}"
     )
     assert laxer == [], [cases[place][:64] for place in laxer[:3]]
+    return ours.count(_TAKEN)
 
 
 def header() -> tuple[bytes, int]:
@@ -134,20 +149,84 @@ def test_truncation_at_every_byte(tmp_path: Path) -> None:
 def test_every_place_as_a_64_bit_field(tmp_path: Path) -> None:
     """Wherever a count, a length, a width or an offset may stand."""
     content, size = header()
-    step = 1 if os.environ.get("EMOJUDGE_DEEP") else 4
     cases = [
         content[:place] + value.to_bytes(8, "little") + content[place + 8 :]
-        for place in range(4, size - 8, step)
+        for place in range(4, size - 8, 1 if _DEEP else 4)
         for value in _FIELD_VALUES
     ]
     compare("64-bit fields", cases, tmp_path)
+
+
+def test_every_kind_that_llama_cpp_names(tmp_path: Path) -> None:
+    assert len(KINDS) == 33
+    cases = [handcrafted(kind, seed) for kind in KINDS for seed in range(_SEEDS)]
+    compare(f"{len(KINDS)} kinds x {_SEEDS} seeds", cases, tmp_path)
+    # What is right in them is read, so that each is refused for what is wrong in it.
+    sound = ["HEADER_EMPTY", "KV_SUCCESS", "DATA_SUCCESS"]
+    taken = {
+        kind
+        for kind in KINDS
+        if _TAKEN in verdicts(our_reader, [handcrafted(kind, seed) for seed in range(3)], tmp_path)
+    }
+    assert taken == set(sound)
+
+
+def strings(name: str, count: int) -> bytes:
+    return text(name) + struct.pack("<IIQ", 9, 8, count) + bytes(8 * count)
+
+
+def long_text(name: str, length: int) -> bytes:
+    return text(name) + struct.pack("<IQ", 8, length) + b"a" * length
+
+
+def test_what_asks_for_the_most_work_and_memory(tmp_path: Path) -> None:
+    """Each is sound by its counts; no limit of time or memory may be what ends it."""
+    head = b"GGUF" + struct.pack("<IQQ", 3, 0, 15)
+    short = b"".join(
+        text(f"k{number}") + struct.pack("<IIQ", 9, 8, 64) + bytes(8 * 64)
+        for number in range(10_000)
+    )
+    entries = b"".join(
+        text(f"{number:060d}") + struct.pack("<IQQQQIQ", 4, 1, 1, 1, 1, 0, 32 * number)
+        for number in range(100_000)
+    )
+    cases = [
+        head + b"".join(strings(f"k{number}", 2_000_000) for number in range(15)),
+        head + b"".join(long_text(f"k{number}", 16 << 20) for number in range(15)),
+        b"GGUF" + struct.pack("<IQQ", 3, 0, 10_000) + short,
+        b"GGUF" + struct.pack("<IQQ", 3, 100_000, 0) + entries + bytes(3_300_000),
+    ]
+    said = verdicts(our_reader, cases, tmp_path)
+    print(f"the most work and memory: {len(cases)} cases, within 1 s and 256 MiB")
+    assert said == [_REFUSED, _REFUSED, _TAKEN, _TAKEN]
+
+
+def test_generated_headers(tmp_path: Path) -> None:
+    seen = taken = 0
+
+    @settings(
+        max_examples=_GENERATED_DEEP if _DEEP else _GENERATED,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(headers(), min_size=_EACH, max_size=_EACH))
+    def each(cases: list[bytes]) -> None:
+        nonlocal seen, taken
+        with contextlib.redirect_stdout(None):
+            taken += compare("generated", cases, tmp_path)
+        seen += len(cases)
+
+    each()
+    print(f"generated: {seen} cases, ours takes {taken}, ours laxer in 0")
 
 
 def test_mutated_bytes(tmp_path: Path) -> None:
     content, size = header()
     draw = random.Random(12)
     cases = []
-    for _ in range(_MUTATED_DEEP if os.environ.get("EMOJUDGE_DEEP") else _MUTATED):
+    for _ in range(2000 if _DEEP else 400):
         changed = bytearray(content)
         for _ in range(draw.randint(1, 6)):
             value = draw.choice((0, 1, 0x7F, 0x80, 0xFF, draw.randrange(256)))

@@ -11,6 +11,10 @@ WINDOW = 1 << 20
 U64 = struct.Struct("<Q")
 _MAX_STRING = 16 << 20
 _MAX_HEADER = 256 << 20
+# Of the whole header: the largest vocabularies stay below a million strings with their merges,
+# and the largest templates below a megabyte.
+_MAX_STRINGS = 2_000_000
+_MAX_KEPT = 32 << 20
 
 
 class BoundedReader:
@@ -22,6 +26,8 @@ class BoundedReader:
         self.position = 0
         self._window = b""
         self._start = 0
+        self._strings = 0
+        self._kept = 0
 
     def fail(self, message: str, offset: int | None = None) -> ModelFileError:
         return ModelFileError(message, self.position if offset is None else offset)
@@ -64,6 +70,9 @@ class BoundedReader:
     def string(self, what: str, limit: int = _MAX_STRING) -> str:
         length = self.count(f"the length of {what}", limit)
         at = self.position
+        self._kept += length
+        if self._kept > _MAX_KEPT:
+            raise self.fail(f"the header's texts are longer than {_MAX_KEPT >> 20} MiB", at)
         try:
             return self.take(length).decode()
         except UnicodeDecodeError as problem:
@@ -71,6 +80,9 @@ class BoundedReader:
 
     def skip_strings(self, count: int) -> None:
         """Step over ``count`` strings without keeping or decoding them."""
+        self._strings += count
+        if self._strings > _MAX_STRINGS:
+            raise self.fail(f"the header's arrays hold more than {_MAX_STRINGS:,} strings")
         unpack = U64.unpack_from
         while count:
             place = self._need(U64.size)

@@ -208,15 +208,19 @@ def _read_tensor(cursor: BoundedReader, alignment: int) -> Tensor:
 
 
 def _place_tensors(
-    cursor: BoundedReader, relative: list[Tensor], data_offset: int
+    cursor: BoundedReader, relative: list[Tensor], data_offset: int, alignment: int
 ) -> tuple[Tensor, ...]:
-    """Check that data lies inside the file and nowhere twice."""
-    end = data_offset
-    for tensor in sorted(relative, key=lambda one: one.offset):
+    """Check that data lies inside the file, one tensor's after the other's as llama.cpp asks."""
+    expected = data_offset
+    for tensor in relative:
         start = data_offset + tensor.offset
-        if start < end:
-            raise cursor.fail(f"the data of {tensor.name!r} overlaps another tensor's", start)
+        if start != expected:
+            wrong = "overlaps another tensor's" if start < expected else "lies behind a gap"
+            raise cursor.fail(
+                f"the data of {tensor.name!r} {wrong}: byte {expected} was expected", start
+            )
         end = start + tensor.size
+        expected = -(-end // alignment) * alignment
         if end > cursor.size:
             raise cursor.fail(
                 f"the data of {tensor.name!r} would end at byte {end}, but the file ends at "
@@ -258,7 +262,7 @@ def read_header_fd(fd: int) -> GgufHeader:
         names.add(tensor.name)
         relative.append(tensor)
     data_offset = -(-cursor.position // alignment) * alignment
-    tensors = _place_tensors(cursor, relative, data_offset)
+    tensors = _place_tensors(cursor, relative, data_offset, alignment)
     return GgufHeader(version, metadata, tensors, data_offset, cursor.size, metadata_end)
 
 

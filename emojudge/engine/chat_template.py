@@ -69,11 +69,11 @@ def render(template: str, turns: Sequence[Turn], bos: str, eos: str) -> str:
     except (_Refused, jinja2.TemplateError) as problem:
         raise _cannot(str(problem)) from problem
     except Exception as problem:
-        raise _cannot(f"{type(problem).__name__} {problem}") from problem
+        raise _cannot(f"{type(problem).__name__} {problem}".strip()) from problem
 
 
 def _cannot(why: str) -> EngineError:
     return EngineError(
-        f"The chat template cannot render this conversation: {why}. Set "
+        f"The chat template cannot render this conversation: {why.rstrip('.')}. Set "
         "generation.chat_template in the config to one that can."
     )

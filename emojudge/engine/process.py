@@ -7,6 +7,7 @@ import collections
 import contextlib
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ MODEL_ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """For processes that hold weights: huge pages, where the kernel gives them on request, save a few
 hundredths of decoding time. The setting must be there when the process starts."""
 _EXIT_SECONDS = 2.0
+# Where llama.cpp was built; what it says when it aborts begins with it.
+_BUILT_IN = re.compile(r"/\S+/llama\.cpp/")
 
 
 class WorkerProcess:
@@ -47,6 +50,8 @@ class WorkerProcess:
         Raises EngineError when no process can be started.
         """
         environment = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONSAFEPATH="1")
+        # Where it aborts, llama.cpp would start a debugger, whose words hide what went wrong.
+        environment["GGML_NO_BACKTRACE"] = "1"
         environment.update(extra_environment or {})
         try:
             process = await asyncio.create_subprocess_exec(
@@ -88,7 +93,7 @@ class WorkerProcess:
                 continue
             if not line:
                 return
-            text = visible_line(line.decode("utf-8", "replace").rstrip())
+            text = visible_line(_BUILT_IN.sub("", line.decode("utf-8", "replace").rstrip()))
             if text.strip(" ."):
                 self._stderr.append(text)
                 _LOG.debug("%s: %s", self.name, text)
