@@ -24,16 +24,21 @@ def models(tmp_path: Path) -> dict[str, Path]:
     return write_models(tmp_path)
 
 
+def become(user: int, group: int) -> None:
+    """Go on as another user, for good, with a umask that lets nobody in."""
+    os.setgroups([group])
+    os.setgid(group)
+    os.setuid(user)
+    os.umask(0o077)
+
+
 def as_user(user: int, group: int, work: Callable[[], object]) -> str:
     """Do ``work`` as another user; "" when it went well, else its error."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.setgroups([group])
-            os.setgid(group)
-            os.setuid(user)
-            os.umask(0o077)
+            become(user, group)
             work()
         except EmojudgeError as problem:
             os.write(write, str(problem).encode())

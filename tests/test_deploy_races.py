@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,14 @@ from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.errors import EmojudgeError
 from tests.core_stores import PASSED, check_contract, promote, replacer, write_models
 from tests.gguf_files import F16, language_model
-from tests.test_faults_deploy import interrupted, store
+from tests.test_deploy_places import ANA, BO, TEAM, as_user, become, needs_root, shared, team_store
+from tests.test_faults_deploy import crowded, interrupted, store
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"
 )
 _ROUNDS = 5
+__all__ = ["shared"]
 
 
 def at_once(works: list[Callable[[], object]]) -> list[str]:
@@ -53,6 +56,15 @@ def at_once(works: list[Callable[[], object]]) -> list[str]:
     return answers
 
 
+def winner_of(works: dict[str, Callable[[], object]]) -> str:
+    """Who of those who change a core at once wins; the others are told."""
+    said = dict(zip(works, at_once(list(works.values())), strict=True))
+    told = [one for one in said.values() if one]
+    assert len(told) == len(works) - 1, said
+    assert all("is in use by" in one or "changed meanwhile" in one for one in told), told
+    return next(who for who, one in said.items() if not one)
+
+
 def test_of_four_promoters_one_wins_and_three_are_told(tmp_path: Path) -> None:
     models = write_models(tmp_path)
     for number in range(4):
@@ -69,13 +81,78 @@ def test_of_four_promoters_one_wins_and_three_are_told(tmp_path: Path) -> None:
         def attempt(one: Incoming, core: CoreModelReplacer, seen: Head) -> Callable[[], object]:
             return lambda: core.replace(one, expected=1, seen=seen, judgements=PASSED)
 
-        said = at_once([attempt(one, replacer(folder, who=one.name), seen) for one in incoming])
-        assert said.count("") == 1, said
-        told = [one for one in said if one]
-        assert all("is in use by" in one or "changed meanwhile" in one for one in told), told
-        winner = core.status().audit[-1]
-        assert winner.who == f"c{said.index('')}"
-        assert check_contract(folder) == winner.sha256
+        winner = winner_of(
+            {one.name: attempt(one, replacer(folder, who=one.name), seen) for one in incoming}
+        )
+        last = core.status().audit[-1]
+        assert last.who == winner
+        assert check_contract(folder) == last.sha256
+
+
+@needs_root
+def test_of_two_users_one_wins_and_the_other_is_told(shared: Path) -> None:
+    """The lock and its holder's name are one file, which both may write."""
+    team_store(shared)
+    models = {path.stem: path for path in (shared / "models").glob("*.gguf")}
+
+    def core(who: str) -> CoreModelReplacer:
+        return replacer(shared, who=who, keep_backups=0)
+
+    assert as_user(ANA, TEAM, lambda: core("ana").adopt(models["F16"], "F16")) == ""
+    won: set[str] = set()
+    for _ in range(_ROUNDS):
+        status = core("x").status()
+        current = status.current
+        assert current is not None
+        names = [name for name in models if name != current.manifest.name]
+
+        def attempt(
+            user: int, who: str, name: str, number: int, seen: Head
+        ) -> Callable[[], object]:
+            def work() -> None:
+                become(user, TEAM)
+                incoming = Incoming(path=models[name], name=name)
+                core(who).replace(incoming, expected=number, seen=seen, judgements=PASSED)
+
+            return work
+
+        winner = winner_of(
+            {
+                "ana": attempt(ANA, "ana", names[0], current.number, status.head),
+                "bo": attempt(BO, "bo", names[1], current.number, status.head),
+            }
+        )
+        assert core("x").status().audit[-1].who == winner
+        check_contract(shared)
+        won.add(winner)
+    assert core("x").verify_audit() == []
+    print(f"two users: {_ROUNDS} rounds, won by {', '.join(sorted(won))}")
+
+
+def test_clean_up_beside_a_promotion_takes_nothing_that_is_kept(tmp_path: Path) -> None:
+    for number in range(_ROUNDS):
+        folder = tmp_path / str(number)
+        crowded(folder)
+        core = store(folder)
+        works = [
+            partial(promote, store(folder), folder / "F16.gguf"),
+            partial(promote, store(folder), folder / "Q8.gguf"),
+            store(folder).recover,
+            partial(store(folder).backup, "both"),
+        ]
+        said = at_once(works)
+        assert "died" not in said
+        assert all(one == "" or "is in use by" in one for one in said), said
+        check_contract(folder, folder / "companion.json")
+        status = core.status()
+        current = status.current
+        assert current is not None
+        assert current.number in {one.number for one in status.generations}
+        assert all(one.model.is_file() for one in status.generations)
+        # What one may want to go back to is there.
+        core.rollback()
+        check_contract(folder, folder / "companion.json")
+        assert core.verify_audit() == []
 
 
 def test_a_start_that_recovers_beside_another_one(tmp_path: Path) -> None:

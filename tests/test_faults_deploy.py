@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
-import resource
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,15 +20,14 @@ import pytest
 from emojudge.deploy.hooks import Hooks
 from emojudge.deploy.journal import Step
 from emojudge.deploy.replacer import CoreModelReplacer
-from emojudge.errors import EmojudgeError
 from tests.core_stores import check_contract, promote, replacer, write_models
 from tests.tracing import (
     DONE,
-    FAILED,
     REFUSED,
     Point,
     inject,
     kill_at,
+    limited,
     points_of,
     require_nearly_all,
     sample,
@@ -202,22 +198,6 @@ def test_an_error_of_the_disk_at_every_write(tmp_path: Path, name: str, error: s
         # Done all the same, or refused in words of ours: never a traceback.
         refused += was_refused(status, folder, operation, point)
     print(f"{name}, {error}: {refused} refused, 0 bad")
-
-
-def limited(work: Callable[[], object], size: int) -> int:
-    """The status of ``work`` in a child whose files may not become larger than ``size``."""
-    child = os.fork()
-    if child == 0:
-        try:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-            work()
-            os._exit(DONE)
-        except EmojudgeError:
-            os._exit(REFUSED)
-        finally:
-            os._exit(FAILED)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_a_disk_that_is_full_at_twenty_places(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from tests.tracing import (
     Point,
     inject,
     kill_at,
+    limited,
     points_of,
     require_nearly_all,
     sample,
@@ -44,6 +45,7 @@ _BEFORE = 1
 _SAMPLED = 16
 _TOLD = r'"\x78", 1)'
 _STATES, _STATES_DEEP = 40, 200
+_SIZES = 20
 
 
 @pytest.fixture
@@ -140,6 +142,26 @@ def test_an_error_of_the_disk_at_every_write(template: Path, tmp_path: Path, err
         require_all(folder, told)
         shutil.rmtree(folder)
     print(f"rating, {error}: {refused} refused, 0 bad")
+
+
+def test_a_disk_that_is_full_at_twenty_places(template: Path, tmp_path: Path) -> None:
+    """The log of ratings may grow by so many bytes: by nothing up to all of an evening's."""
+    evenings = Evenings(template, tmp_path)
+    folder, told = evenings.fresh()
+    log = next(folder.rglob("ratings/ana.log"))
+    before = log.stat().st_size
+    evening(folder, told)
+    growth = log.stat().st_size - before
+    refused = 0
+    for step in range(_SIZES):
+        folder, told = evenings.fresh()
+        status = limited(partial(evening, folder, told), before + growth * step // (_SIZES - 1))
+        assert status in (DONE, REFUSED), (step, status)
+        refused += status == REFUSED
+        require_all(folder, told)
+        shutil.rmtree(folder)
+    print(f"rating, a full disk: {refused} of {_SIZES} sizes refused, 0 bad")
+    assert 0 < refused < _SIZES
 
 
 def test_no_acknowledged_rating_is_lost_with_the_power(template: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import tomllib
 from pathlib import Path
 
@@ -19,11 +20,14 @@ from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.state import Status
 from emojudge.pipeline.study import Study
 from emojudge.preferences import PREFERENCES, PersonalSettings, next_choice
+from emojudge.screens.deploy import DeployScreen
 from emojudge.screens.rate import RateScreen
 from emojudge.screens.settings import SettingsScreen
 from emojudge.settings import Settings
 from emojudge.widgets.response_pane import ResponsePane
 from emojudge.widgets.response_text import ResponseText
+from tests.gguf_files import text
+from tests.malformed import MALFORMED, content_of
 from tests.studies import SCRIPTED, judged_study, situations, well_rated_study, write_study
 from tests.test_screens import Host, make_app, screen_text, until
 
@@ -388,6 +392,38 @@ async def test_candidates_shows_every_phase_of_a_finished_study(tmp_path: Path) 
             "· deploy       no core yet",
         ):
             assert line in text
+    app.desk.study.close()
+
+
+async def test_malformed_models_are_named_and_keys_answered_meanwhile(tmp_path: Path) -> None:
+    loaded = write_study(tmp_path, prompts=situations(2))
+    for number, (gguf, _) in enumerate(MALFORMED):
+        wrong = tmp_path / "models" / f"wrong-{number:02}.gguf"
+        wrong.parent.mkdir(exist_ok=True)
+        wrong.write_bytes(content_of(gguf))
+    costly = b"".join(
+        text(f"k{number}") + struct.pack("<IIQ", 9, 8, 400_000) + bytes(8 * 400_000)
+        for number in range(9)
+    )
+    (tmp_path / "models" / "costly.gguf").write_bytes(
+        b"GGUF" + struct.pack("<IQQ", 3, 0, 9) + costly
+    )
+    app = make_app(Study(loaded), start=True)
+    async with app.run_test(size=(120, 60)) as pilot:
+        await until(pilot, lambda: app.is_open)
+        await pilot.press("f5")
+        await until(pilot, lambda: isinstance(app.screen, DeployScreen))
+        await pilot.press("f2")
+        await until(pilot, lambda: "2 of 2 prompts judged" in screen_text(app))
+        found = app.desk.study.discovery
+        assert found is not None
+        reasons = {one.name: one.reason for one in found.unusable}
+        assert len(reasons) == len(MALFORMED) + 1
+        for number, (_, message) in enumerate(MALFORMED):
+            assert message in reasons[f"wrong-{number:02}"]
+        assert "more than 2,000,000 strings" in reasons["costly"]
+        assert len(found.candidates) == 3
+        assert "wrong-00" in screen_text(app)
     app.desk.study.close()
 
 

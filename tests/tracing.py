@@ -6,6 +6,7 @@ import ctypes
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -104,6 +105,22 @@ def kill_at(work: Work, point: Point) -> bool:
     status = inject(work, point, "signal=KILL")
     assert status in (0, -signal.SIGKILL), status
     return status != 0
+
+
+def limited(work: Work, size: int) -> int:
+    """The status of ``work`` in a child whose files may not become larger than ``size``."""
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+            work()
+            os._exit(DONE)
+        except EmojudgeError:
+            os._exit(REFUSED)
+        finally:
+            os._exit(FAILED)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def require_nearly_all(killed: int, points: list[Point]) -> None:
