@@ -134,7 +134,7 @@ def test_clean_up_beside_a_promotion_takes_nothing_that_is_kept(tmp_path: Path) 
         folder = tmp_path / str(number)
         crowded(folder)
         core = store(folder)
-        works = [
+        works: list[Callable[[], object]] = [
             partial(promote, store(folder), folder / "F16.gguf"),
             partial(promote, store(folder), folder / "Q8.gguf"),
             store(folder).recover,
