@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,9 +23,6 @@ from emojudge.deploy_commands import deploy_app
 from emojudge.errors import EmojudgeError, UsageError
 from emojudge.paths import CONFIG_NAME
 from emojudge.say import say
-
-if TYPE_CHECKING:
-    pass
 
 PHASES = ("discover", "ai-judge", "human-judge", "rank", "deploy", "full")
 
@@ -53,12 +50,17 @@ def at_terminal() -> bool:
 @app.callback()
 def root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the versions and leave.")
+    ] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Without a command: open the workstation on the study in this folder."""
     if version:
-        print(__version__)
+        from emojudge.engine.build import llama_build
+
+        python = f"Python {'.'.join(map(str, sys.version_info[:3]))}"
+        print(f"emojudge {__version__} ({llama_build() or 'without llama-cpp-python'}, {python})")
         raise typer.Exit
     if context.invoked_subcommand is None:
         _open_here(verbose=verbose)
@@ -366,6 +368,17 @@ def cache(
 
     contents = look_at_cache(load(config), prune_it=prune)
     result(contents.as_json(), as_json, contents.lines())
+
+
+@app.command()
+def doctor(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """What would stop a run here, and the command that mends it; exit 1 if anything would."""
+    from emojudge.pipeline.doctor.checkup import checkup
+
+    found = checkup(config)
+    result(found.as_json(), as_json, found.lines())
+    if found.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+from emojudge.engine.build import INSTALL
 from emojudge.errors import EngineError
+from emojudge.text import visible_line
 
 PROBE_MODULE = "emojudge.engine.gpu_probe"
 _PROBE_DEADLINE = 30.0
@@ -29,24 +32,49 @@ def gpu_present(root: Path = Path("/")) -> str | None:
     return None
 
 
-async def can_offload() -> bool:
-    """Whether this llama.cpp was built to use a GPU. Raises EngineError."""
+@dataclass(frozen=True)
+class LlamaProbe:
+    """What a loaded llama.cpp says of itself: whether it can use a GPU, and its features."""
+
+    gpu_offload: bool
+    system: str
+
+
+async def probe_llama() -> LlamaProbe:
+    """Load llama.cpp in a process of its own and ask it. Raises EngineError."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         PROBE_MODULE,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(_PROBE_DEADLINE):
-            output, _ = await process.communicate()
-        return bool(json.loads(output)["gpu_offload"])
-    except (TimeoutError, ValueError, KeyError) as problem:
-        if process.returncode is None:
-            process.kill()
-        raise EngineError(f"llama.cpp could not be asked about GPUs: {problem}.") from problem
+            output, said = await process.communicate()
+    except TimeoutError as problem:
+        process.kill()
+        raise EngineError(f"llama.cpp did not answer within {_PROBE_DEADLINE:.0f} s.") from problem
+    try:
+        answer = json.loads(output)
+        return LlamaProbe(bool(answer["gpu_offload"]), visible_line(str(answer["system"])))
+    except (ValueError, KeyError) as problem:
+        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        raise EngineError(f"llama.cpp cannot be loaded: {visible_line(last)}") from problem
+
+
+async def can_offload() -> bool:
+    """Whether this llama.cpp was built to use a GPU. Raises EngineError."""
+    return (await probe_llama()).gpu_offload
+
+
+def rebuild_command(kind: str) -> str:
+    """What builds llama.cpp for this kind of GPU."""
+    return (
+        f'CMAKE_ARGS="{_REBUILD[kind]}" pip install --force-reinstall --no-cache-dir --no-deps '
+        f"{INSTALL.removeprefix('pip install ')}"
+    )
 
 
 async def gpu_warning(kind: str | None) -> str | None:
@@ -55,6 +83,5 @@ async def gpu_warning(kind: str | None) -> str | None:
         return None
     return (
         f"There is {kind} here, but llama.cpp was built without support for it, so models run on "
-        f'the CPU. To mend it: CMAKE_ARGS="{_REBUILD[kind]}" pip install --force-reinstall '
-        "--no-cache-dir --no-deps llama-cpp-python==0.3.36"
+        f"the CPU. To mend it: {rebuild_command(kind)}"
     )

@@ -1,4 +1,4 @@
-"""Entry point: prints whether this llama.cpp can use a GPU, as JSON on stdout."""
+"""Entry point: prints what this llama.cpp can use, as JSON on stdout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ def main() -> None:
     os.dup2(2, 1)
     import llama_cpp
 
-    report = {"gpu_offload": bool(llama_cpp.llama_supports_gpu_offload())}
+    report = {
+        "gpu_offload": bool(llama_cpp.llama_supports_gpu_offload()),
+        "system": llama_cpp.llama_print_system_info().decode(errors="replace"),
+    }
     os.write(answer, json.dumps(report).encode())
     sys.exit(0)
 

@@ -1,0 +1,1 @@
+"""``emojudge doctor``: what would stop a run here, and the command that mends it."""

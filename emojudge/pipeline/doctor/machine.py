@@ -1,0 +1,172 @@
+"""The machine: Python, llama.cpp, GPU, processors, memory, disk."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from emojudge.deploy.copying import reflink
+from emojudge.engine.build import INSTALL, llama_build
+from emojudge.engine.gpu import LlamaProbe, gpu_present, probe_llama, rebuild_command
+from emojudge.engine.memory import free_ram, free_vram
+from emojudge.errors import EngineError
+from emojudge.pipeline.doctor.findings import Finding, failure, warning, well
+from emojudge.text import counted, human_bytes
+
+TESTED_PYTHONS = ((3, 11), (3, 12), (3, 13))
+_CGROUP = Path("/sys/fs/cgroup")
+_LITTLE_DISK = 1_000_000_000
+_RESERVE = 64_000_000
+_NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs")
+
+
+def python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Finding:
+    """Whether this Python is one that emojudge is tested with."""
+    text = ".".join(map(str, version))
+    if version[:2] in TESTED_PYTHONS:
+        return well("python", f"{text}, {sys.executable}")
+    tested = f"{TESTED_PYTHONS[0][0]}.{TESTED_PYTHONS[0][1]} to 3.{TESTED_PYTHONS[-1][1]}"
+    return warning(
+        "python",
+        f"{text}; emojudge is tested with {tested}",
+        "make a venv with one of those: python3.13 -m venv .venv",
+    )
+
+
+async def llama_cpp() -> list[Finding]:
+    """Whether llama.cpp loads, and whether it uses the GPU that is there."""
+    build = llama_build()
+    if build is None:
+        return [failure("llama.cpp", "llama-cpp-python is not installed", INSTALL)]
+    try:
+        probed = await probe_llama()
+    except EngineError as problem:
+        again = f"pip install --force-reinstall --no-cache-dir --no-deps {INSTALL.split()[-1]}"
+        return [failure("llama.cpp", f"{build}: {problem}", again)]
+    return [well("llama.cpp", str(build)), gpu(probed, gpu_present())]
+
+
+def gpu(probed: LlamaProbe, kind: str | None) -> Finding:
+    """What llama.cpp makes of a GPU of this kind, or of none."""
+    if kind is None and not probed.gpu_offload:
+        return well("gpu", "none found; models run on the CPU")
+    if kind is not None and not probed.gpu_offload:
+        return warning(
+            "gpu",
+            f"there is {kind}, but llama.cpp was built without support for it",
+            rebuild_command(kind),
+        )
+    memory = free_vram()
+    held = f": {memory}" if memory is not None else ""
+    return well("gpu", f"llama.cpp offloads to {kind or 'a GPU'}{held}")
+
+
+def cpu_quota(cgroup: Path = _CGROUP) -> float | None:
+    """How many processors a container may use, or None without a limit."""
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        return None
+
+
+def processors(threads: int | None, quota: float | None, cores: int | None = None) -> Finding:
+    """Threads of the config against the cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if cores is None else cores
+    if quota is not None and quota < cores:
+        return warning(
+            "processors",
+            f"{cores} in sight, but this container may use {quota:.1f}: threads would wait for "
+            "each other",
+            f"set performance_config.threads to {max(1, int(quota))}",
+        )
+    if threads is not None and threads > cores:
+        return warning(
+            "processors",
+            f"performance_config.threads is {threads}, and there are {cores} cores",
+            f"set performance_config.threads to {cores}, or take the key out",
+        )
+    chosen = f"{counted(threads, 'thread')} set" if threads else "shared between the models at work"
+    return well("processors", f"{counted(cores, 'core')}, {chosen}")
+
+
+def memory(largest: int) -> Finding:
+    """Free memory against the largest model of the study (0: none known)."""
+    free = free_ram()
+    if largest and free.free < largest:
+        return failure(
+            "memory",
+            f"{free}; the largest model takes {human_bytes(largest)}",
+            "close other programs, or take the largest models out of models_to_compare",
+        )
+    if largest and free.free < 2 * largest:
+        return warning(
+            "memory",
+            f"{free}; the largest model takes {human_bytes(largest)}, contexts come on top",
+            "set performance_config.parallel_models to 1, and context_length to what you need",
+        )
+    return well("memory", str(free))
+
+
+def filesystem_of(folder: Path) -> str:
+    """The filesystem's type, as the kernel names it."""
+    mounts = psutil.disk_partitions(all=True)
+    inside = [one for one in mounts if folder.is_relative_to(one.mountpoint)]
+    return max(inside, key=lambda one: len(one.mountpoint)).fstype if inside else "unknown"
+
+
+def shares_blocks(folder: Path) -> bool | None:
+    """Whether a copy costs no disk here (reflinks); None where nothing can be written."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".emojudge-", dir=folder) as name:
+            source, copy = Path(name) / "source", Path(name) / "copy"
+            source.write_bytes(bytes(4096))
+            with source.open("rb") as one, copy.open("wb") as other:
+                return reflink(one.fileno(), other.fileno())
+    except OSError as problem:
+        if problem.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOSPC):
+            return None
+        raise
+
+
+def disk(what: str, folder: Path, needed: int) -> Finding:
+    """Room and kind of filesystem where something is stored; ``needed`` bytes are asked for."""
+    while not folder.is_dir():
+        folder = folder.parent
+    folder = folder.resolve()
+    free = shutil.disk_usage(folder).free
+    kind = filesystem_of(folder)
+    shared = shares_blocks(folder)
+    text = f"{human_bytes(free)} free in {folder} ({kind})"
+    if shared is None:
+        return warning(
+            what, f"{text}, and nothing can be written there", f"ls -ld {folder}; df {folder}"
+        )
+    text += ", copies share blocks" if shared else ", no reflinks"
+    if free < needed + _RESERVE:
+        return failure(
+            what,
+            f"{text}; {human_bytes(needed)} are wanted",
+            f"free some space: du -xh --max-depth=2 {folder} | sort -h | tail",
+        )
+    if kind.startswith(_NETWORK_FILESYSTEMS):
+        return warning(
+            what,
+            f"{text}: locks and fsync are only as good as that server's",
+            "put it on a local disk",
+        )
+    if free < _LITTLE_DISK:
+        return warning(what, text, f"free some space: du -xh --max-depth=2 {folder} | sort -h")
+    return well(what, text)
+
+
+def look_at_machine() -> list[Finding]:
+    """Python and llama.cpp."""
+    return [python(), *asyncio.run(llama_cpp())]
