@@ -21,10 +21,11 @@ from tests.gguf_files import F16, language_model
 from tests.test_deploy_places import ANA, BO, TEAM, as_user, become, needs_root, shared, team_store
 from tests.test_faults_deploy import crowded, interrupted, store
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:This process .* is multi-threaded:DeprecationWarning"
-)
-_ROUNDS = 5
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+_ROUNDS = 25 if os.environ.get("EMOJUDGE_DEEP") else 5
 __all__ = ["shared"]
 
 
@@ -87,6 +88,7 @@ def test_of_four_promoters_one_wins_and_three_are_told(tmp_path: Path) -> None:
         last = core.status().audit[-1]
         assert last.who == winner
         assert check_contract(folder) == last.sha256
+    print(f"four promoters: {_ROUNDS} rounds, one winner each")
 
 
 @needs_root
