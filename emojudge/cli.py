@@ -96,12 +96,24 @@ def demo(
 
 
 @app.command()
-def init(folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path()) -> None:
-    """Write a config and the bundled prompt set."""
-    from emojudge.pipeline import setup
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The study's folder.")] = Path(),
+    models: Annotated[
+        Path | None, typer.Option("--models", help="The folder of your GGUF files.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", help="A model's name; unset: the most bits.")
+    ] = None,
+    core: Annotated[
+        str | None, typer.Option("--core", help="Where the companion's core lives; unset: core.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+) -> None:
+    """Write a config and the bundled prompt set; at a terminal it asks three questions."""
+    from emojudge.cli_support import start_study
 
-    file = setup.init(folder)
-    say(f"Wrote {file}. Set candidate_dir in it to your GGUF files, then run `emojudge`.")
+    given = models is not None or baseline is not None or core is not None
+    start_study(folder, models, baseline, core, ask=at_terminal() and not yes and not given)
 
 
 @app.command()

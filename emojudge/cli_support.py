@@ -14,14 +14,19 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import typer
+
 from emojudge.candidates.discover import scan_names
 from emojudge.candidates.ggml_types import FILE_TYPES
+from emojudge.candidates.nearby import Nearby, find_nearby, models_in
 from emojudge.config_file import LoadedConfig, load_config
 from emojudge.deploy.companion_manifest import CompanionManifest
 from emojudge.engine.quantizer import quantize_ladder
 from emojudge.errors import Interrupted, UsageError
+from emojudge.init_questions import ask_start
 from emojudge.opening import open_workstation
-from emojudge.paths import write_durably
+from emojudge.paths import CONFIG_NAME, write_durably
+from emojudge.pipeline import setup
 from emojudge.pipeline.bench import BenchResult, run_benchmark
 from emojudge.pipeline.bench_deploy import run_deploy_benchmark
 from emojudge.pipeline.bench_figures import BenchFigures
@@ -170,13 +175,46 @@ def first_run(here: Path) -> None:
     """What ``emojudge`` offers in a folder without a study."""
     from emojudge.first_run import FirstRunApp
 
-    choice = FirstRunApp(load_settings()).run()
-    if choice == "init":
-        from emojudge.pipeline import setup
-
-        say(f"Wrote {setup.init(here)}. Set candidate_dir in it, then run `emojudge`.")
-    elif choice == "demo":
+    choice = FirstRunApp(load_settings(), here).run()
+    if choice is None:
+        return
+    if choice.what == "demo":
         run_demo(Path("emojudge-demo"), None, headless=False, verbose=False)
+        return
+    config = setup.init(here, setup.Start(choice.models))
+    say(setup.how_to_go_on(config, choice.models))
+    if choice.models is not None and len(choice.models.models) > 1:
+        open_workstation(here, screen="candidates")
+
+
+def start_study(
+    folder: Path, models: Path | None, baseline: str | None, core: str | None, *, ask: bool
+) -> None:
+    """``emojudge init``: from what was given, from answers, or from what lies in the folder."""
+    start = setup.Start(_given(models), baseline, core or setup.CORE_DIR)
+    if ask:
+        if (folder / CONFIG_NAME).exists():
+            setup.init(folder)
+        start = ask_start(find_nearby(folder), _prompt)
+    elif models is None:
+        # What other programs keep is theirs: without an answer only a ladder here is taken.
+        near = [one for one in find_nearby(folder) if one.folder and len(one.models) > 1]
+        own = (one for one in near if one.folder and one.folder.is_relative_to(folder))
+        start = setup.Start(next(own, None), baseline, start.core)
+    say(setup.how_to_go_on(setup.init(folder, start), start.models))
+
+
+def _given(models: Path | None) -> Nearby | None:
+    """The candidate folder that ``--models`` names. Raises UsageError."""
+    if models is None:
+        return None
+    if not models.is_dir():
+        raise UsageError(f"{models} is no folder. Give --models the folder of your GGUF files.")
+    return models_in(models)
+
+
+def _prompt(question: str, default: str) -> str:
+    return str(typer.prompt(question, default=default, err=True))
 
 
 def run_quantize(source: Path, types: str, out: Path, imatrix: Path | None) -> list[Path]:

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from emojudge.actions import ACTIONS, SCREENS
 from emojudge.app import EmojudgeApp
 from emojudge.domain import PaneScores
-from emojudge.first_run import FirstRunApp
+from emojudge.first_run import Choice, FirstRunApp
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.study import Study
 from emojudge.report.cells import scale_text
@@ -29,6 +29,7 @@ from emojudge.widgets.response_pane import PaneLook, ResponsePane
 from emojudge.widgets.response_text import ResponseText
 from emojudge.widgets.score_rows import dots
 from tests.fakes.scripted_worker import HOSTILE
+from tests.gguf_files import write_ladder
 from tests.studies import SCRIPTED, judged_study, write_study
 
 QUICK = Settings(paints_per_second=15, reveal_words_per_second=1000)
@@ -45,7 +46,7 @@ def make_app(study: Study, screen: str = "candidates", **options: object) -> Emo
     )
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
     """Let the app run until ``condition`` holds; a condition that never does fails the test."""
     for _ in range(600):
         if condition():
@@ -322,13 +323,37 @@ async def test_a_problem_at_start_ends_the_app_with_its_status(tmp_path: Path) -
     study.close()
 
 
-async def test_the_first_run_screen_offers_what_can_be_done() -> None:
-    for key, answer in (("i", "init"), ("d", "demo"), ("q", None)):
-        app = FirstRunApp(Settings())
+async def test_the_first_run_screen_offers_what_can_be_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    async def answer_to(key: str) -> Choice | None:
+        app = FirstRunApp(Settings(), tmp_path)
         async with app.run_test() as pilot:
+            await until(pilot, lambda: "No GGUF files lie in this folder" in screen_text(app))
             assert "no study in this folder" in screen_text(app)
             await pilot.press(key)
-        assert app.return_value == answer
+        return app.return_value
+
+    assert await answer_to("i") == Choice("init")
+    assert await answer_to("d") == Choice("demo")
+    assert await answer_to("q") is None
+    assert await answer_to("escape") is None
+
+
+async def test_the_first_run_screen_starts_a_study_of_what_lies_nearby(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_ladder(tmp_path / "here" / "models")
+    app = FirstRunApp(Settings(), tmp_path / "here")
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "this folder: models  3 models" in screen_text(app))
+        await pilot.press("enter")
+    assert app.return_value is not None
+    assert app.return_value.models is not None
+    assert app.return_value.models.folder == tmp_path / "here" / "models"
 
 
 async def test_failures_are_told_and_the_item_is_left_out(tmp_path: Path) -> None:

@@ -22,8 +22,10 @@ from emojudge.pipeline.state import CandidateProgress
 from emojudge.pipeline.study import Study
 from emojudge.screens.rate import RateScreen
 from emojudge.settings import Settings
+from tests.gguf_files import language_model, write_ladder
 from tests.studies import SCRIPTED, judged_study, well_rated_study, write_study
 from tests.test_rating import rate
+from tests.test_screens import screen_text, until
 
 pytestmark = pytest.mark.usefixtures("noon", "same_disk")
 SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
@@ -299,5 +301,13 @@ def test_rate_in_light(snap_compare: Compare, tmp_path: Path) -> None:
     shot(snap_compare, app, (120, 40), *"43")
 
 
-def test_first_run(snap_compare: Compare) -> None:
-    assert snap_compare(FirstRunApp(SETTINGS), terminal_size=(80, 24))
+def test_first_run(snap_compare: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_ladder(tmp_path / "here" / "models")
+    language_model(rows=4096).write(tmp_path / ".lmstudio/models/somebody/tiny/tiny-F16.gguf")
+    app = FirstRunApp(SETTINGS, tmp_path / "here")
+
+    async def looked(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "LM Studio" in screen_text(app))
+
+    assert snap_compare(app, terminal_size=(80, 24), run_before=looked)

