@@ -486,30 +486,6 @@ def test_the_demo_model_is_found_without_starting_its_package() -> None:
     assert find_demo_model().name.endswith(".gguf")
 
 
-def test_the_whole_demo_without_a_terminal(ladder: Path, tmp_path: Path) -> None:
-    """Five candidates with differing scores; the second run reuses everything."""
-    out = tmp_path / "demo"
-    started = time.monotonic()
-    first = emojudge("demo", "--headless", "--prompts", "2", "--out", out)
-    between = time.monotonic()
-    assert first.returncode == 0, first.stderr
-    reports = sorted((out / "results").glob("pass2_complete_report_*.json"))
-    report = json.loads(reports[-1].read_text())
-    assert report["pass2_execution"]["total_candidates"] == 5
-    ranking = report["final_rankings"]["ranking"]["ranking"]
-    assert len({row["ai_score"] for row in ranking}) == 5
-    assert (out / "companion" / "core" / "current" / "core.gguf").is_file()
-    size = (out / "responses.log").stat().st_size
-    second = emojudge("demo", "--headless", "--prompts", "2", "--out", out)
-    assert second.returncode == 0
-    assert second.stderr.count("responses reused") == 5
-    assert (out / "responses.log").stat().st_size == size
-    ratio = (time.monotonic() - between) / (between - started)
-    print(f"second run took {ratio:.2f} of the first")
-    log = (out / "pass2_execution.log").read_text()
-    assert "all 4 responses reused" in log
-
-
 def stored_after_signal(
     arguments: list[str], out: Path, number: signal.Signals, least: int
 ) -> set[str]:

@@ -24,6 +24,7 @@ from emojudge.engine.child import Channel
 from emojudge.engine.protocol import Embed, Embedded, EncoderReady, LoadEncoder, TaskFailed
 from emojudge.errors import EngineError
 
+_BUNDLED = "all-MiniLM-L6-v2"
 _BATCH = 8
 """Padding to the longest text of a batch costs more than a larger batch saves on a CPU."""
 _POSITIONS_NOT_USED = 2
@@ -154,8 +155,11 @@ def _load(command: LoadEncoder) -> _Model:
             if classifies
             else ("The encoder", "encoder", "a sentence-transformers model")
         )
+        bundled = not classifies and command.name.endswith(_BUNDLED)
+        extra = "Install it with pip install 'emojudge[demo]', or set" if bundled else "Set"
+        why = (str(problem).strip().splitlines() or [type(problem).__name__])[0].rstrip(".")
         raise EngineError(
-            f"{what} {command.name!r} cannot be loaded: {problem}. Set judging_config.{key} to a "
+            f"{what} {command.name!r} cannot be loaded: {why}. {extra} judging_config.{key} to a "
             f"folder that holds {kind}."
         ) from problem
 
