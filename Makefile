@@ -1,6 +1,8 @@
 # make demo   a whole study on small real models (DEMO_ARGS=--headless without a terminal)
 # make test   every check: the one CI runs
 # make test-deep   every crash point, disk error and loss of power instead of a sample (minutes)
+# make docs   the documentation as pages in build/site
+# make wheel  what pip installs, in dist
 #
 # TORCH_INDEX=URL   where pip gets torch from; empty: wherever it is set up to look.
 # PYTHON=python3.12 which Python makes the venv (3.11 or newer).
@@ -12,12 +14,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-deep lint types contracts pytest snapshots pictures keys clean
+.PHONY: demo test test-deep lint types contracts docs pytest snapshots pictures reference wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/emojudge demo $(DEMO_ARGS)
 
-test: lint types contracts pytest
+test: lint types contracts docs pytest
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -28,6 +30,13 @@ types: $(VENV)/.test
 
 contracts: $(VENV)/.test
 	$(BIN)/lint-imports
+
+# Every link, heading and name has to be there; the pages stand in build/site.
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
+
+wheel: $(VENV)/.made
+	$(BIN)/pip wheel -q --no-deps -w dist .
 
 # Real models take all cores, and terminals are timed by what a person would wait: one at a time.
 pytest: $(VENV)/.test
@@ -41,8 +50,9 @@ test-deep: $(VENV)/.test
 snapshots: $(VENV)/.test
 	$(BIN)/pytest tests/test_snapshots.py --snapshot-update
 
-keys: $(VENV)/.test
-	$(BIN)/python scripts/key_page.py
+# The pages of docs/reference and the keys, written from the code.
+reference: $(VENV)/.test
+	$(BIN)/python -m scripts.reference_pages
 
 pictures: $(VENV)/.test
 	$(BIN)/python scripts/pictures.py

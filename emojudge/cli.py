@@ -32,7 +32,7 @@ app = typer.Typer(
     no_args_is_help=False,
     invoke_without_command=True,
     rich_markup_mode=None,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 config_app = typer.Typer(
@@ -97,7 +97,7 @@ def demo(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The study's folder.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder.")] = Path(),
     models: Annotated[
         Path | None, typer.Option("--models", help="The folder of your GGUF files.")
     ] = None,
@@ -168,7 +168,7 @@ def rate(
 
 @app.command()
 def quantize(
-    source: Annotated[Path, typer.Argument(help="The GGUF to start from.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The GGUF to start from.")],
     types: Annotated[str, typer.Option("--types", help="Comma-separated, e.g. Q8_0,Q5_0,Q4_0.")],
     out: Annotated[Path, typer.Option("--out", help="The folder for the new model folders.")],
     imatrix: Annotated[Path | None, typer.Option("--imatrix", help="Importance matrix.")] = None,
@@ -448,7 +448,7 @@ def config_schema() -> None:
 
 
 @config_app.command("check")
-def config_check(file: Annotated[Path, typer.Argument(metavar="[F]")] = Path()) -> None:
+def config_check(file: Annotated[Path, typer.Argument(metavar="F")] = Path()) -> None:
     """Check a config; every error with line and column."""
     from emojudge.cli_support import check_inputs
 
