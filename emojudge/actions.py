@@ -165,7 +165,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("deploy.rollback", ("r",), "rollback", "Back to the core before", "roll back"),
     Action("deploy.pin", ("b",), "pin", "Keep the present core as a backup", "pin"),
     Action("deploy.evidence", ("v",), "evidence", "What each gate rests on", "evidence"),
-    Action("deploy.log", ("a",), "log", "Every change of the core, in full", "audit"),
+    Action("deploy.log", ("a",), "log", "The audit: every change of the core, in full", "audit"),
     Action("deploy.up", ("up", "k"), "mark(-1)", "The generation above", "history"),
     Action("deploy.down", ("down", "j"), "mark(1)", "The generation below", "history"),
     Action(

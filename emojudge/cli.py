@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
+import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from emojudge import __version__
 from emojudge.cli_options import (
+    VERBOSE,
     ConfigOption,
     EncodingOption,
     JsonOption,
     PromptsOption,
-    VerboseOption,
+    existing,
     load,
     result,
 )
 from emojudge.deploy_commands import deploy_app
 from emojudge.errors import EmojudgeError, UsageError
 from emojudge.paths import CONFIG_NAME
-from emojudge.say import say
+from emojudge.say import be_verbose, is_verbose, say
+from emojudge.terminal_text import never_fail_on_signs
 
-PHASES = ("discover", "ai-judge", "human-judge", "rank", "deploy", "full")
+PhaseName = Literal["discover", "ai-judge", "human-judge", "rank", "deploy", "full"]
 
 app = typer.Typer(
     name="emojudge",
@@ -34,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(
     help="The config's schema, and its errors.", no_args_is_help=True, rich_markup_mode=None
@@ -53,7 +59,9 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the versions and leave.")
     ] = False,
-    verbose: VerboseOption = False,
+    verbose: Annotated[
+        bool, typer.Option(VERBOSE, help="More log, and tracebacks; anywhere on the line.")
+    ] = False,
 ) -> None:
     """Without a command: open the workstation on the study in this folder."""
     if version:
@@ -63,10 +71,10 @@ def root(
         print(f"emojudge {__version__} ({llama_build() or 'without llama-cpp-python'}, {python})")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        _open_here(verbose=verbose)
+        _open_here()
 
 
-def _open_here(*, verbose: bool) -> None:
+def _open_here() -> None:
     """``emojudge`` alone: the study in this folder, or the first-run screen."""
     if not at_terminal():
         raise UsageError(
@@ -75,7 +83,7 @@ def _open_here(*, verbose: bool) -> None:
     if (Path() / CONFIG_NAME).exists():
         from emojudge.opening import open_workstation
 
-        open_workstation(Path(), screen="candidates", verbose=verbose)
+        open_workstation(Path(), screen="candidates")
     else:
         from emojudge.cli_support import first_run
 
@@ -87,12 +95,17 @@ def demo(
     headless: Annotated[bool, typer.Option("--headless", help="No terminal: run, report.")] = False,
     prompts: PromptsOption = None,
     out: Annotated[Path, typer.Option("--out", help="The study's folder.")] = Path("emojudge-demo"),
-    verbose: VerboseOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """A complete study on real small models, with the F16 as the current core."""
-    from emojudge.cli_support import run_demo
+    """A complete study on real small models."""
+    from emojudge.cli_support import demo_headless, demo_workstation
 
-    run_demo(out, prompts, headless=headless, verbose=verbose)
+    if not headless:
+        demo_workstation(out, prompts)
+        return
+    done = demo_headless(out, prompts)
+    result(done.as_json(), as_json, done.lines())
+    say(f"next: cd {out}, then emojudge: F3 rates, F4 shows all that was measured")
 
 
 @app.command()
@@ -109,7 +122,10 @@ def init(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
 ) -> None:
-    """Write a config and the bundled prompt set; at a terminal it asks three questions."""
+    """Write a config and the bundled prompts.
+
+    At a terminal it asks three questions; with options, or with --yes, none.
+    """
     from emojudge.cli_support import start_study
 
     given = models is not None or baseline is not None or core is not None
@@ -119,27 +135,28 @@ def init(
 @app.command()
 def run(
     config: ConfigOption = Path(),
-    phase: Annotated[str, typer.Option("--phase", help=", ".join(PHASES))] = "full",
+    phase: Annotated[PhaseName, typer.Option("--phase", help="One phase of it.")] = "full",
     headless: Annotated[bool, typer.Option("--headless", help="No terminal screens.")] = False,
     prompts: PromptsOption = None,
     force: Annotated[
         str | None, typer.Option("--force", help="Deploy in spite of open gates: the reason.")
     ] = None,
-    verbose: VerboseOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """The workflow, or one phase of it."""
     from emojudge.opening import SCREEN_OF_PHASE, open_workstation
 
-    if phase not in PHASES:
-        raise UsageError(f"There is no phase {phase!r}; there are {', '.join(PHASES)}.")
     screen = SCREEN_OF_PHASE.get(phase)
-    if screen is None or headless or force or not at_terminal():
+    if screen is None or headless or force or as_json or not at_terminal():
         from emojudge.cli_support import run_study
 
-        run_study(load(config, prompts), phase, force=force, verbose=verbose)
+        done = run_study(load(config, prompts), phase, force=force)
+        result(done.as_json(), as_json, done.lines())
+        if done.stopped is not None:
+            raise done.stopped
         return
     start = phase in ("ai-judge", "full")
-    open_workstation(config, prompts, screen=screen, start=start, verbose=verbose)
+    open_workstation(config, prompts, screen=screen, start=start)
 
 
 @app.command()
@@ -173,17 +190,19 @@ def quantize(
     out: Annotated[Path, typer.Option("--out", help="The folder for the new model folders.")],
     imatrix: Annotated[Path | None, typer.Option("--imatrix", help="Importance matrix.")] = None,
 ) -> None:
-    """Make a ladder in the Pass 1 layout with llama.cpp's quantizer."""
+    """Make a ladder of smaller files from one GGUF."""
     from emojudge.cli_support import run_quantize
 
-    for folder in run_quantize(source, types, out, imatrix):
+    for folder in run_quantize(existing(source), types, out, imatrix):
         print(folder)
 
 
 @app.command()
 def report(
     config: ConfigOption = Path(),
-    html: Annotated[bool, typer.Option("--html", help="Also write the HTML page.")] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="The HTML page too, whatever the config says.")
+    ] = False,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the report's JSON Schema and write nothing.")
     ] = False,
@@ -197,7 +216,7 @@ def report(
         return
     from emojudge.cli_support import rewrite_report
 
-    written = rewrite_report(load(config), html=html)
+    written = rewrite_report(load(config), html=True if html else None)
     files = {
         "report": written.report,
         "summary": written.summary,
@@ -220,12 +239,13 @@ def agree(
     rater: Annotated[str | None, typer.Option("--rater", help="… the raters' column.")] = None,
     value: Annotated[str | None, typer.Option("--value", help="… the ratings' column.")] = None,
     level: Annotated[
-        str, typer.Option("--level", help="nominal, ordinal or interval.")
+        Literal["nominal", "ordinal", "interval"],
+        typer.Option("--level", help="What the values are."),
     ] = "ordinal",
     encoding: EncodingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How far raters agree, in anybody's file: α, κ, AC2, correlations, with intervals."""
+    """How far raters agree, in anybody's file, with intervals."""
     from emojudge.ranking.agree_file import agree_file, chosen_form, chosen_level
 
     form = chosen_form(columns, item, rater, value)
@@ -241,7 +261,7 @@ def rank(
     encoding: EncodingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bradley-Terry strengths of names from pairwise votes, with intervals."""
+    """Bradley-Terry strengths from pairwise votes, with intervals."""
     from emojudge.ranking.rank_file import rank_file
 
     found = rank_file(file, encoding)
@@ -256,9 +276,11 @@ def simulate(
     ai_strengths: Annotated[
         str | None, typer.Option("--ai-strengths", help="With the AI; unset: the same.")
     ] = None,
-    prompts: Annotated[int, typer.Option("--prompts", min=2)] = 100,
-    raters: Annotated[int, typer.Option("--raters", min=1)] = 2,
-    panes: Annotated[int, typer.Option("--panes", min=2, max=4)] = 4,
+    prompts: Annotated[int, typer.Option("--prompts", min=2, help="Prompts of the study.")] = 100,
+    raters: Annotated[int, typer.Option("--raters", min=1, help="People who rate.")] = 2,
+    panes: Annotated[
+        int, typer.Option("--panes", min=2, max=4, help="Responses beside each other.")
+    ] = 4,
     noise: Annotated[
         float, typer.Option("--noise", min=0, help="sd that one rating adds.")
     ] = 0.2236,
@@ -267,18 +289,20 @@ def simulate(
         float, typer.Option("--interaction", min=0, help="sd of prompt × candidate.")
     ] = 0.05,
     taste: Annotated[float, typer.Option("--taste", min=0, help="sd of rater × candidate.")] = 0.0,
-    prompt_sd: Annotated[float, typer.Option("--prompt-sd", min=0)] = 0.1,
+    prompt_sd: Annotated[float, typer.Option("--prompt-sd", min=0, help="sd of prompts.")] = 0.1,
     rater_sd: Annotated[
         float, typer.Option("--rater-sd", min=0, help="sd of raters' bias.")
     ] = 0.08,
     correlation: Annotated[
         float, typer.Option("--ai-correlation", min=-1, max=1, help="AI with a text's quality.")
     ] = 0.5,
-    ai_weight: Annotated[float, typer.Option("--ai-weight", min=0, max=1)] = 0.4,
+    ai_weight: Annotated[
+        float, typer.Option("--ai-weight", min=0, max=1, help="The AI's share.")
+    ] = 0.4,
     studies: Annotated[
         int | None, typer.Option("--studies", min=1, help="Unset: 200, for --acceptance 2000.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="What is drawn.")] = 0,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Write an SVG of ratings until a verdict.")
     ] = None,
@@ -288,7 +312,7 @@ def simulate(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Planted truth: error rates, power, ratings to a verdict, balanced against adaptive."""
+    """What to expect of a study, on planted truth."""
     from emojudge.ranking.simulate.planted import Design, Truth
     from emojudge.ranking.simulate.summary import Question
     from emojudge.simulate_command import numbers, run_acceptance, run_simulation
@@ -319,13 +343,13 @@ def simulate(
 @app.command("export")
 def export_command(
     config: ConfigOption = Path(),
-    form: Annotated[str, typer.Option("--format", help="csv or jsonl.")] = "csv",
+    form: Annotated[Literal["csv", "jsonl"], typer.Option("--format")] = "csv",
     out: Annotated[Path | None, typer.Option("--out", help="A file; unset: stdout.")] = None,
     votes: Annotated[
         bool, typer.Option("--votes", help="Quick votes on pairs, as `emojudge rank` reads them.")
     ] = False,
 ) -> None:
-    """All ratings of a study, one row for each rated answer."""
+    """All ratings of a study, one row for each rated response."""
     from emojudge.cli_support import export_ratings
 
     export_ratings(load(config), form, out, votes=votes)
@@ -344,7 +368,7 @@ def import_command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ratings into a study: all of the file's, or none where something is wrong."""
+    """Ratings into a study: all of a file's, or none."""
     from emojudge.cli_support import import_into
 
     done = import_into(load(config), file, encoding, replace=replace, dry_run=dry_run)
@@ -358,12 +382,11 @@ def judges(
         bool, typer.Option("--exam", help="Let every judge sit the exam now (minutes).")
     ] = False,
     as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
-    """The judges of the ensemble: their exam, what they count for, and people's view of them."""
+    """The AI judges: their exam, and what they count for."""
     from emojudge.cli_support import look_at_judges
 
-    found = look_at_judges(load(config), exam=exam, verbose=verbose)
+    found = look_at_judges(load(config), exam=exam)
     result(found.as_json(), as_json, found.lines())
     if exam and not found.all_examined:
         raise typer.Exit(1)
@@ -375,7 +398,10 @@ def cache(
     prune: Annotated[bool, typer.Option("--prune", help="Remove what nothing refers to.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """What the study has stored; pruning never removes a judged or rated response."""
+    """What the study has stored, and pruning of what nothing needs.
+
+    A response that somebody judged or rated is never removed.
+    """
     from emojudge.cli_support import look_at_cache
 
     contents = look_at_cache(load(config), prune_it=prune)
@@ -384,7 +410,10 @@ def cache(
 
 @app.command()
 def doctor(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
-    """What would stop a run here, and the command that mends it; exit 1 if anything would."""
+    """What would stop a run here, and the command that mends it.
+
+    Exit status 1 if anything would.
+    """
     from emojudge.pipeline.doctor.checkup import checkup
 
     found = checkup(config)
@@ -418,6 +447,8 @@ def bench(
     as_json: JsonOption = False,
 ) -> None:
     """Speed of this machine against its own limits (some minutes)."""
+    if sum((ranking, ui, deploy, model is not None)) > 1:
+        raise UsageError("--model, --ranking, --ui and --deploy exclude each other; give one.")
     from emojudge.cli_support import (
         run_bench,
         run_bench_of_deploy,
@@ -434,7 +465,11 @@ def bench(
         result(timings.as_json(), as_json, timings.lines())
         return
     done = run_bench(
-        model, repetitions=repeat, tokens=tokens, threads=threads, gpu_layers=gpu_layers
+        None if model is None else existing(model),
+        repetitions=repeat,
+        tokens=tokens,
+        threads=threads,
+        gpu_layers=gpu_layers,
     )
     result(done.as_json(), as_json, done.lines())
 
@@ -448,21 +483,49 @@ def config_schema() -> None:
 
 
 @config_app.command("check")
-def config_check(file: Annotated[Path, typer.Argument(metavar="F")] = Path()) -> None:
-    """Check a config; every error with line and column."""
+def config_check(
+    file: Annotated[
+        Path, typer.Argument(metavar="F", help="phase2_config.json, or the folder that holds it.")
+    ] = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Check a config: every error with line and column."""
     from emojudge.cli_support import check_inputs
+    from emojudge.config_file import UnsoundConfig
 
-    loaded = load(file)
+    try:
+        loaded = load(file)
+    except UnsoundConfig as problem:
+        found = [dataclasses.asdict(one) for one in problem.problems]
+        value = {"file": str(problem.file), "sound": False, "problems": found}
+        result(value, as_json, [str(one) for one in problem.problems])
+        raise typer.Exit(problem.exit_code) from problem
     check_inputs(loaded)
-    say(f"{loaded.file} is sound, and its candidates and prompts can be read.")
+    sound = f"{loaded.file} is sound, and its candidates and prompts can be read."
+    result({"file": str(loaded.file), "sound": True, "problems": []}, as_json, [sound])
 
 
 def main() -> None:
     """The console script: errors as one paragraph, tracebacks only with --verbose."""
+    never_fail_on_signs()
+    if VERBOSE in sys.argv:
+        sys.argv.remove(VERBOSE)
+        be_verbose()
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()
     except EmojudgeError as problem:
-        if "--verbose" in sys.argv:
+        if is_verbose():
             traceback.print_exception(problem)
         say(f"emojudge: {problem}")
         sys.exit(problem.exit_code)
+    except OSError as problem:
+        if problem.filename is not None or problem.errno not in (errno.ENOSPC, errno.EPIPE):
+            raise
+        # What is left in the buffer has no place to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if problem.errno == errno.ENOSPC:
+            say("emojudge: Cannot write to standard output: no space left. Free some, run again.")
+        sys.exit(1)

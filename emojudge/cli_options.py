@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emojudge.errors import UsageError
+from emojudge.terminal_text import speaks_unicode
+
 if TYPE_CHECKING:
     from emojudge.config_file import LoadedConfig
 
@@ -17,9 +20,7 @@ ConfigOption = Annotated[
     Path, typer.Option("--config", help="phase2_config.json, or the folder that holds it.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-VerboseOption = Annotated[
-    bool, typer.Option("--verbose", help="More log, and tracebacks with errors.")
-]
+VERBOSE = "--verbose"
 EncodingOption = Annotated[
     str | None, typer.Option("--encoding", help="The file's text encoding, if not UTF-8.")
 ]
@@ -28,12 +29,20 @@ PromptsOption = Annotated[
 ]
 
 
+def existing(file: Path) -> Path:
+    """A file that a command was given. Raises UsageError before anything is started."""
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "does not exist"
+        raise UsageError(f"{file} {what}. Name a GGUF file.")
+    return file
+
+
 def result(value: Any, as_json: bool, lines: list[str], notes: Sequence[str] = ()) -> None:
     """Print a command's result; notes follow it, dim on a terminal."""
     if as_json:
         import json
 
-        print(json.dumps(value, indent=2, ensure_ascii=False))
+        print(json.dumps(value, indent=2, ensure_ascii=not speaks_unicode(sys.stdout)))
     else:
         from emojudge.text import visible
 

@@ -22,9 +22,9 @@ from emojudge.candidates.nearby import Nearby, find_nearby, models_in
 from emojudge.config_file import LoadedConfig, load_config
 from emojudge.deploy.companion_manifest import CompanionManifest
 from emojudge.engine.quantizer import quantize_ladder
-from emojudge.errors import Interrupted, UsageError
+from emojudge.errors import Interrupted, NeedsPerson, UsageError
 from emojudge.init_questions import ask_start
-from emojudge.opening import open_workstation
+from emojudge.opening import open_workstation, require_terminal
 from emojudge.paths import CONFIG_NAME, write_durably
 from emojudge.pipeline import setup
 from emojudge.pipeline.bench import BenchResult, run_benchmark
@@ -35,7 +35,7 @@ from emojudge.pipeline.bench_ui import run_ui_benchmark
 from emojudge.pipeline.cache import CacheContents, cache_contents, prune
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.exchange import Imported, chosen_format, export_text, import_ratings
-from emojudge.pipeline.headless import HeadlessRun
+from emojudge.pipeline.headless import HeadlessRun, Outcome
 from emojudge.pipeline.judges_found import JudgesFound, check_judges, judges_found, require_judges
 from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.reporting import write_report
@@ -44,9 +44,9 @@ from emojudge.pipeline.study import Study
 from emojudge.progress_bars import ProgressBars
 from emojudge.prompts import load_prompts
 from emojudge.report.write import Written
-from emojudge.say import say, say_progress
+from emojudge.say import is_verbose, say, say_progress
 from emojudge.settings import load_settings, rater_name
-from emojudge.text import visible
+from emojudge.text import counted, visible
 
 T = TypeVar("T")
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -103,49 +103,58 @@ def run_until_signalled(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(supervise())
 
 
-def run_demo(out: Path, prompts: int | None, *, headless: bool, verbose: bool) -> None:
+def demo_workstation(out: Path, prompts: int | None) -> None:
     """``emojudge demo``."""
-    if not headless and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The demo opens a workstation and this is not a terminal; add --headless to run it "
             "without one."
         )
+    require_terminal()
     run_until_signalled(prepare_demo(out, say))
-    if not headless:
-        open_workstation(out, prompts, screen="candidates", start=True, verbose=verbose)
-        return
-    loaded = load_for_command(out, prompts)
+    open_workstation(out, prompts, screen="candidates", start=True)
+
+
+def demo_headless(out: Path, prompts: int | None) -> Outcome:
+    """``emojudge demo --headless``: everything up to where people are needed."""
+    run_until_signalled(prepare_demo(out, say))
 
     async def work(run: HeadlessRun) -> None:
         await run.run("ai-judge")
         run.rank()
 
-    run_headless(loaded, work, verbose=verbose)
-    say(f"next: cd {out}, then emojudge: F3 rates, F4 shows all that was measured")
+    return run_headless(load_for_command(out, prompts), work)
 
 
 def run_headless(
-    loaded: LoadedConfig, work: Callable[[HeadlessRun], Coroutine[Any, Any, Any]], *, verbose: bool
-) -> None:
+    loaded: LoadedConfig, work: Callable[[HeadlessRun], Coroutine[Any, Any, Any]]
+) -> Outcome:
     """Run phases with log lines on stderr, and bars below them on a terminal."""
     bars = ProgressBars()
-    with_log(loaded, verbose, bars.log_handler)
+    with_log(loaded, bars.log_handler)
     study = Study(loaded)
     try:
         with bars:
-            run_until_signalled(work(HeadlessRun(study, show=bars if bars.on_terminal else None)))
+            run = HeadlessRun(study, show=bars if bars.on_terminal else None)
+            stopped = None
+            try:
+                run_until_signalled(work(run))
+            except NeedsPerson as problem:
+                # What was done until here is a result, too.
+                stopped = problem
+        return run.outcome(stopped)
     finally:
         study.close()
 
 
-def with_log(loaded: LoadedConfig, verbose: bool, shown_by: logging.Handler | None) -> None:
+def with_log(loaded: LoadedConfig, shown_by: logging.Handler | None) -> None:
     """Start the study's log."""
-    start_log(loaded.study_dir, logging.DEBUG if verbose else loaded.log_level, shown_by)
+    start_log(loaded.study_dir, logging.DEBUG if is_verbose() else loaded.log_level, shown_by)
 
 
-def run_study(loaded: LoadedConfig, phase: str, *, force: str | None, verbose: bool) -> None:
+def run_study(loaded: LoadedConfig, phase: str, *, force: str | None) -> Outcome:
     """``emojudge run`` without screens."""
-    run_headless(loaded, lambda run: run.run(phase, force=force), verbose=verbose)
+    return run_headless(loaded, lambda run: run.run(phase, force=force))
 
 
 def rate_plainly(loaded: LoadedConfig, rater: str | None) -> None:
@@ -158,7 +167,7 @@ def rate_plainly(loaded: LoadedConfig, rater: str | None) -> None:
         # A terminal may know fewer characters than a model, or send other bytes.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    with_log(loaded, False, None)
+    with_log(loaded, None)
     study = Study(loaded)
     try:
         desk = Desk(study, name)
@@ -175,11 +184,12 @@ def first_run(here: Path) -> None:
     """What ``emojudge`` offers in a folder without a study."""
     from emojudge.first_run import FirstRunApp
 
+    require_terminal()
     choice = FirstRunApp(load_settings(), here).run()
     if choice is None:
         return
     if choice.what == "demo":
-        run_demo(Path("emojudge-demo"), None, headless=False, verbose=False)
+        demo_workstation(Path("emojudge-demo"), None)
         return
     config = setup.init(here, setup.Start(choice.models))
     say(setup.how_to_go_on(config, choice.models))
@@ -254,11 +264,11 @@ def look_at_cache(loaded: LoadedConfig, *, prune_it: bool) -> CacheContents:
         study.close()
 
 
-def look_at_judges(loaded: LoadedConfig, *, exam: bool, verbose: bool) -> JudgesFound:
+def look_at_judges(loaded: LoadedConfig, *, exam: bool) -> JudgesFound:
     """``emojudge judges``; with ``exam`` it generates and asks what is missing."""
     if exam:
         require_judges(loaded)
-        run_headless(loaded, lambda run: run.sit_exams(), verbose=verbose)
+        run_headless(loaded, lambda run: run.sit_exams())
     study = Study(loaded)
     try:
         return judges_found(study)
@@ -319,6 +329,8 @@ def export_ratings(loaded: LoadedConfig, form: str, out: Path | None, *, votes: 
         study.close()
     if out is not None:
         write_durably(out, text.encode())
+        rows = text.count("\n") - (chosen == "csv")
+        say(f"Wrote {out}: {counted(rows, 'row')}.")
     elif sys.stdout.isatty():
         print(visible(text), end="")
     else:
@@ -337,7 +349,7 @@ def import_into(
         study.close()
 
 
-def rewrite_report(loaded: LoadedConfig, *, html: bool) -> Written:
+def rewrite_report(loaded: LoadedConfig, *, html: bool | None) -> Written:
     """``emojudge report``."""
     study = Study(loaded)
     try:

@@ -21,6 +21,18 @@ from emojudge.config_older import LOG_LEVEL_KEY, take_older_keys
 from emojudge.errors import ConfigError
 from emojudge.paths import CONFIG_NAME
 
+
+class UnsoundConfig(ConfigError):
+    """What is wrong in a config, in the order of its lines."""
+
+    def __init__(self, file: Path, problems: list[Problem]) -> None:
+        self.file, self.problems = file, tuple(problems)
+        listed = "; ".join(str(problem) for problem in problems)
+        super().__init__(
+            f"{file} cannot be used: {listed}. `emojudge config check` shows each on its line."
+        )
+
+
 _LEVELS = {"debug", "info", "warning", "error", "critical"}
 
 
@@ -107,7 +119,7 @@ def _explain(error: Any) -> str:
     location: list[str | int] = list(error["loc"])
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(location[-1]), _fields_at(location[:-1]), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; the nearest is {near[0]!r}" if near else ""
         return f"there is no such key{hint}"
     message = str(error["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
@@ -190,16 +202,14 @@ def load_config(file: Path) -> LoadedConfig:
     except FileNotFoundError as missing:
         raise ConfigError(
             f"There is no config at {file}. Run `emojudge init` in your study's folder to write "
-            "one, or name another with --config."
+            "one, or name the folder of one."
         ) from missing
     except (OSError, UnicodeDecodeError) as problem:
         raise ConfigError(f"Cannot read the config {file}: {problem}.") from problem
     config, level, warnings, problems = find_problems(text)
     if config is None:
-        listed = "; ".join(str(problem) for problem in problems)
-        raise ConfigError(
-            f"{file} cannot be used: {listed}. Mend this and run again; "
-            "`emojudge config check` shows it any time."
+        raise UnsoundConfig(
+            file, sorted(problems, key=lambda one: (one.line, one.column, one.path))
         )
     return LoadedConfig(
         config=config,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emojudge.cli_options import ConfigOption, JsonOption, load, result
+from emojudge.cli_options import ConfigOption, JsonOption, existing, load, result
 from emojudge.say import say
 
 if TYPE_CHECKING:
@@ -20,6 +20,23 @@ deploy_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+PathArgument = Annotated[
+    Path, typer.Argument(metavar="PATH", help="A GGUF file; of a split model its first.")
+]
+
+
+def known_backups(incomplete: str) -> list[str]:
+    """For the shell's completion: backups of the study in this folder."""
+    from emojudge.errors import EmojudgeError
+
+    try:
+        names = [one.backup_id for one in _replacer(Path()).list_backups()]
+    except EmojudgeError:
+        # Nobody can be told while a shell completes.
+        return []
+    return [one for one in names if one.startswith(incomplete)]
 
 
 def _replacer(config: Path) -> CoreModelReplacer:
@@ -35,11 +52,16 @@ def _steps() -> Progress:
 
 
 @deploy_app.command("validate")
-def deploy_validate(path: Path, config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
-    """Check a model, its weights and a trial in the sandbox included; exit 1 if it would fail."""
+def deploy_validate(
+    path: PathArgument, config: ConfigOption = Path(), as_json: JsonOption = False
+) -> None:
+    """What a model would be refused for; changes nothing.
+
+    Its weights and a trial in the sandbox included. Exit status 1 if it would be refused.
+    """
     from emojudge.deploy.gates import OUTSIDE_A_STUDY
 
-    gates = _replacer(config).validate(path, _steps()) + OUTSIDE_A_STUDY
+    gates = _replacer(config).validate(existing(path), _steps()) + OUTSIDE_A_STUDY
     lines = [f"{gate.status.mark} {gate.name}: {gate.reason}" for gate in gates]
     result([gate.model_dump(mode="json") for gate in gates], as_json, lines)
     if any(gate.integrity and gate.status == "fail" for gate in gates):
@@ -54,14 +76,14 @@ def _core_is_now(generation: Generation) -> None:
 
 
 @deploy_app.command("adopt")
-def deploy_adopt(path: Path, config: ConfigOption = Path()) -> None:
+def deploy_adopt(path: PathArgument, config: ConfigOption = Path()) -> None:
     """Take over the core in use as the first generation."""
-    _core_is_now(_replacer(config).adopt(path, path.stem, _steps()))
+    _core_is_now(_replacer(config).adopt(existing(path), path.stem, _steps()))
 
 
 @deploy_app.command("replace")
 def deploy_replace(
-    path: Path,
+    path: PathArgument,
     config: ConfigOption = Path(),
     force: Annotated[
         str | None, typer.Option("--force", help="Your reason to override judgement gates.")
@@ -70,7 +92,7 @@ def deploy_replace(
     """Make a model the core."""
     from emojudge.deploy.building import Incoming
 
-    incoming = Incoming(path=path, name=path.stem)
+    incoming = Incoming(path=existing(path), name=path.stem)
     _core_is_now(_replacer(config).replace(incoming, force=force, progress=_steps()))
 
 
@@ -90,7 +112,12 @@ ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why, for the
 @deploy_app.command("restore")
 def deploy_restore(
     backup: Annotated[
-        str, typer.Argument(help="A backup's name or label, or a generation's number.")
+        str,
+        typer.Argument(
+            metavar="BACKUP",
+            help="A backup's name or label, or a generation's number.",
+            autocompletion=known_backups,
+        ),
     ],
     config: ConfigOption = Path(),
     reason: ReasonOption = None,
@@ -107,10 +134,18 @@ def deploy_rollback(config: ConfigOption = Path(), reason: ReasonOption = None) 
 
 @deploy_app.command("remove-backup")
 def deploy_remove_backup(
-    backup: Annotated[str, typer.Argument(help="A backup's name or label.")],
+    backup: Annotated[
+        str,
+        typer.Argument(
+            metavar="BACKUP", help="A backup's name or label.", autocompletion=known_backups
+        ),
+    ],
     config: ConfigOption = Path(),
 ) -> None:
-    """Take a backup away; the next promotion clears away what nothing keeps any more."""
+    """Take a backup away.
+
+    The next promotion clears away what nothing keeps any more.
+    """
     removed = _replacer(config).remove_backup(backup)
     say(f"{removed.backup_id} keeps generation {removed.generation} no more.")
 
@@ -118,16 +153,22 @@ def deploy_remove_backup(
 @deploy_app.command("list-backups")
 def deploy_list_backups(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
     """All backups, newest first."""
-    from emojudge.deploy_text import describe_backup
+    from emojudge.deploy_text import describe_backups
 
-    backups = _replacer(config).list_backups()
-    lines = [describe_backup(one) for one in backups]
-    result([one.model_dump(mode="json") for one in backups], as_json, lines or ["no backups yet"])
+    value, lines = describe_backups(_replacer(config).list_backups())
+    result(value, as_json, lines)
 
 
 @deploy_app.command("export")
 def deploy_export(
-    backup: Annotated[str, typer.Argument(help="A backup's name, or `current`.")],
+    backup: Annotated[
+        str,
+        typer.Argument(
+            metavar="BACKUP",
+            help="A backup's name or label, or `current`.",
+            autocompletion=known_backups,
+        ),
+    ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
     config: ConfigOption = Path(),
 ) -> None:
@@ -138,7 +179,10 @@ def deploy_export(
 
 @deploy_app.command("scrub")
 def deploy_scrub(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
-    """Hash every generation again; exit 1 if one is not what was written."""
+    """Hash every generation again.
+
+    Exit status 1 if one is not what was written.
+    """
     from emojudge.deploy_text import describe_scrubbed
 
     found = _replacer(config).scrub(_steps())
@@ -150,7 +194,10 @@ def deploy_scrub(config: ConfigOption = Path(), as_json: JsonOption = False) -> 
 
 @deploy_app.command("audit")
 def deploy_audit(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
-    """Every change of the core, and whether the chain of their hashes holds; exit 1 if not."""
+    """Every change of the core, and whether their chain holds.
+
+    Exit status 1 if somebody changed the audit.
+    """
     from emojudge.deploy_text import describe_audit
 
     replacer = _replacer(config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from emojudge.columns import aligned
 from emojudge.deploy.audit import AuditEntry, AuditLog
 from emojudge.deploy.backups import Backup
 from emojudge.deploy.export import Scrubbed
@@ -17,14 +18,25 @@ from emojudge.text import counted, human_bytes, visible_line
 Described = tuple[Any, list[str]]
 
 
-def describe_backup(backup: Backup) -> str:
-    """One backup in a line."""
-    kind = "automatic" if backup.automatic else "pinned"
-    label = visible_line(backup.label)
-    return (
-        f"{backup.backup_id}  generation {backup.generation}, {visible_line(backup.name)}, {kind} "
-        f"by {visible_line(backup.by)}: {label}"
-    )
+def describe_backups(backups: Sequence[Backup]) -> Described:
+    """All backups, in columns."""
+    value = [one.model_dump(mode="json") for one in backups]
+    if not backups:
+        return value, ["no backups yet: `emojudge deploy backup` pins the core"]
+    rows = [["", "generation", "model", "", "when", "by", "label"]]
+    rows += [
+        [
+            one.backup_id,
+            str(one.generation),
+            one.name,
+            "automatic" if one.automatic else "pinned",
+            one.created[:16].replace("T", " "),
+            one.by,
+            one.label,
+        ]
+        for one in backups
+    ]
+    return value, aligned(rows, right=(1,))
 
 
 def describe_change(entry: AuditEntry) -> str:
@@ -50,7 +62,9 @@ def describe_audit(log: AuditLog, wrong: Sequence[str]) -> Described:
     }
     lines = [f"{place:4} {describe_change(entry)}" for place, entry in enumerate(entries, start=1)]
     lines += [f"✗ {one}" for one in wrong]
-    if wrong:
+    if not entries and not wrong:
+        lines.append("no changes yet: `emojudge deploy adopt PATH` makes the first")
+    elif wrong:
         lines.append("Compare with a copy, such as a backup of the disk, to see what was changed.")
     else:
         changes = counted(len(entries), "change")
@@ -77,7 +91,7 @@ def describe_scrubbed(found: Sequence[Scrubbed]) -> Described:
         f"{human_bytes(one.size)}{f': {one.wrong}' if one.wrong else ''}"
         for one in found
     ]
-    return value, lines or ["no generations yet"]
+    return value, lines or ["no generations yet: `emojudge deploy adopt PATH` makes the first"]
 
 
 def describe_status(status: Status) -> Described:
@@ -110,8 +124,11 @@ def describe_status(status: Status) -> Described:
 
 def _describe_generation(status: Status, one: Generation) -> str:
     marks = ["now"] if one == status.current else []
-    marks += ["roll back goes here"] if one == status.predecessor else []
-    marks += [f"“{visible_line(each.label)}”" for each in status.backups_of(one.number)]
+    marks += ["rollback goes here"] if one == status.predecessor else []
+    marks += [
+        f"{'automatic backup' if each.automatic else 'pinned'} “{visible_line(each.label)}”"
+        for each in status.backups_of(one.number)
+    ]
     built = one.manifest.last_updated[:16].replace("T", " ")
     listed = f" · {' · '.join(marks)}" if marks else ""
     return (

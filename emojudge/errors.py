@@ -50,10 +50,10 @@ class NoCandidates(CandidateError, UsageError):
 
 
 class ModelFileError(CandidateError):
-    """A model file is not sound; ``offset`` is the byte at which that showed."""
+    """A model file is not sound; ``offset`` is the byte at which that showed, if it was read."""
 
-    def __init__(self, message: str, offset: int) -> None:
-        super().__init__(f"{message} (at byte {offset})")
+    def __init__(self, message: str, offset: int | None = None) -> None:
+        super().__init__(message if offset is None else f"{message} (at byte {offset})")
         self.offset = offset
 
 
@@ -84,6 +84,18 @@ class WorkerDied(EngineError):
 
 class DeployError(EmojudgeError):
     """A core was not replaced; the one in use is untouched."""
+
+
+class NoSuchCore(DeployError, UsageError):
+    """There is no generation or backup of this name, or the place for a copy is taken."""
+
+    exit_code = 2
+
+
+class AlreadyTheCore(DeployError):
+    """What was wanted is so already; nothing had to be done."""
+
+    exit_code = 0
 
 
 class GateRefused(DeployError, NeedsPerson):

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emojudge.errors import EmojudgeError, UsageError
+from emojudge.say import is_verbose
+from emojudge.terminal_text import speaks_unicode
 
 if TYPE_CHECKING:
     from emojudge.engine.modules import EngineModules
@@ -23,6 +25,21 @@ SCREEN_OF_PHASE = {
 }
 
 
+def require_terminal() -> None:
+    """Raises UsageError on a terminal that cannot show screens."""
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise UsageError(
+            "This terminal (TERM=dumb) cannot show the workstation. Use another terminal; or rate "
+            "line by line with `emojudge rate --plain`, and run the phases with `emojudge run "
+            "--headless`."
+        )
+    if not speaks_unicode(sys.stdout):
+        raise UsageError(
+            f"The locale's encoding is {sys.stdout.encoding}, and the screens need UTF-8. Set it: "
+            "export LC_ALL=C.UTF-8"
+        )
+
+
 def open_workstation(
     config: Path,
     prompts: int | None = None,
@@ -30,7 +47,6 @@ def open_workstation(
     screen: str,
     rater: str | None = None,
     start: bool = False,
-    verbose: bool = False,
     modules: EngineModules | None = None,
 ) -> None:
     """Open the app on the study of a config (a file, or the folder that holds one).
@@ -38,12 +54,7 @@ def open_workstation(
     ``prompts`` limits them; ``modules`` are other child processes than the real ones. Raises
     UsageError on a terminal that cannot show the app, and whatever ended it.
     """
-    if os.environ.get("TERM", "dumb") == "dumb":
-        raise UsageError(
-            "This terminal (TERM=dumb) cannot show the workstation. Use another terminal; or rate "
-            "line by line with `emojudge rate --plain`, and run the phases with `emojudge run "
-            "--headless`."
-        )
+    require_terminal()
     from emojudge.app import EmojudgeApp
     from emojudge.settings import load_settings, rater_name
 
@@ -55,7 +66,7 @@ def open_workstation(
         from emojudge.pipeline.study import Study
 
         loaded = load_config(config).with_prompts(prompts)
-        start_log(loaded.study_dir, logging.DEBUG if verbose else loaded.log_level, None)
+        start_log(loaded.study_dir, logging.DEBUG if is_verbose() else loaded.log_level, None)
         opened.append(Study(loaded))
         return opened[0]
 

@@ -108,7 +108,7 @@ def write_durably(
     except OSError as problem:
         temporary.unlink(missing_ok=True)
         raise StoreError(
-            f"Cannot write {path}: {problem.strerror}. Check the folder's permissions and free "
-            "space, then try again; nothing was changed."
+            f"Cannot write {path}: {problem.strerror}. It takes a folder that exists, that you may "
+            "write to and that has room; nothing was changed."
         ) from problem
     fsync_folder(path.parent)

@@ -276,6 +276,8 @@ class PlainRating:
             raise WrongLine("this is a vote: [ for A, ] for B, = for neither; ? tells the rest")
         pane = self._pane(word)
         digits = re.sub(r"[\s,]", "", rest if pane is not None else f"{word}{rest}")
+        if digits.isdecimal() and not set(digits) <= set("12345"):
+            raise WrongLine("scores go from 1 to 5")
         if not digits or not set(digits) <= set("12345"):
             raise WrongLine("that means nothing here; ? tells what can be said")
         if pane is not None:

@@ -71,7 +71,8 @@ class Scale:
 class Column:
     """A table's column. Numbers align on the decimal point: all cells get the same decimals.
 
-    ``signed`` numbers carry their sign; ``scale`` is that of marks.
+    ``signed`` numbers carry their sign; ``scale`` is that of marks; ``right`` aligns texts, such as
+    sizes with their units, at their end.
     """
 
     title: str
@@ -79,6 +80,7 @@ class Column:
     decimals: int | None = None
     signed: bool = False
     scale: Scale = Scale()
+    right: bool = False
 
 
 @dataclass(frozen=True)

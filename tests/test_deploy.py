@@ -132,7 +132,7 @@ def test_a_malformed_header_is_refused_with_its_offset(
     path = tmp_path / "bad.gguf"
     path.write_bytes(content_of(gguf))
     with pytest.raises(
-        DeployError, match=r"Refused by the gate of structure: .*at byte \d+"
+        DeployError, match=r"Refused by the structure gate: .*at byte \d+"
     ) as caught:
         core.replace(Incoming(path=path, name="bad"), judgements=PASSED, force="I insist")
     assert message in str(caught.value)
@@ -157,7 +157,7 @@ def test_a_signal_or_a_deadline_in_the_sandbox_is_a_failed_gate(
     gates = {gate.name: gate for gate in core.validate(models["Q8"])}
     assert gates["smoke"].status is GateStatus.FAIL
     assert gates["weights"].status is GateStatus.UNKNOWN
-    with pytest.raises(DeployError, match=rf"Refused by the gate of smoke: .*{said}"):
+    with pytest.raises(DeployError, match=rf"Refused by the smoke gate: .*{said}"):
         core.replace(Incoming(path=models["Q8"], name="Q8"), judgements=PASSED, force="I insist")
     assert current_model(tmp_path) == models["F16"].read_bytes()
     assert list((tmp_path / "core" / "incoming").iterdir()) == []

@@ -120,7 +120,7 @@ def test_a_template_that_never_ends_fails_the_smoke_gate(ladder: Path, tmp_path:
     path = tmp_path / "endless.gguf"
     path.write_bytes(content[:begin] + endless + content[begin + len(endless) :])
     assert path.stat().st_size == len(content)
-    with pytest.raises(DeployError, match=r"Refused by the gate of smoke: .*untouched"):
+    with pytest.raises(DeployError, match=r"Refused by the smoke gate: .*untouched"):
         core.replace(Incoming(path=path, name="endless"), judgements=PASSED, force="I insist")
     assert core.status().current.number == 1  # type: ignore[union-attr]
 

@@ -129,7 +129,7 @@ async def test_a_study_that_is_well(tmp_path: Path) -> None:
     opened.close()
     loaded = load_config(tmp_path)
     assert models.candidates(loaded)[0].level is Level.OK
-    assert study.stored(loaded).text.endswith("0 rated items by nobody yet")
+    assert study.stored(loaded).text.endswith("nobody has rated yet")
     assert study.core(loaded).text == "no core store yet"
     assert models.judges(loaded).level is Level.OK
 

@@ -54,7 +54,7 @@ def test_hostile_content_fails_the_smoke_gate_and_the_core_stays(
             gates = {gate.name: gate.status for gate in core.validate(path)}
             assert gates["smoke"] is GateStatus.PASS
             continue
-        with pytest.raises(DeployError, match=r"Refused by the gate of smoke: .*untouched") as told:
+        with pytest.raises(DeployError, match=r"Refused by the smoke gate: .*untouched") as told:
             core.replace(Incoming(path=path, name="hostile"), judgements=PASSED, force="I insist")
         said[attack] = str(told.value)
         assert check_contract(tmp_path) == before

@@ -13,7 +13,7 @@ from emojudge.app import EmojudgeApp
 from emojudge.config import Config, HumanJudging, JudgingConfig
 from emojudge.deploy.gates import GateStatus
 from emojudge.pipeline.deploying import judgement_gates
-from emojudge.pipeline.headless import HeadlessRun, ranking_lines
+from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.opened_item import open_item
 from emojudge.pipeline.planted_study import store_planted_study
 from emojudge.pipeline.study import Study
@@ -86,7 +86,9 @@ async def test_headless_deploys_what_the_verdict_recommends(tmp_path: Path) -> N
     assert standing.decision.recommended is not None
     chosen = standing.score_of(standing.decision.recommended).candidate
     assert generation.manifest.name == chosen.name
-    assert any(line.startswith("verdict: F16 is the best") for line in ranking_lines(study))
+    run.rank()
+    lines = run.outcome().lines()
+    assert any(line.startswith("verdict: F16 is the best") for line in lines)
 
 
 # Reading items

@@ -276,12 +276,12 @@ def open_model_file(path: Path) -> int:
     except OSError as problem:
         if path.is_symlink():
             raise ModelFileError(
-                f"{path} is a symbolic link; name the file itself: {path.resolve()}", 0
+                f"{path} is a symbolic link; name the file itself: {path.resolve()}"
             ) from problem
-        raise ModelFileError(f"cannot open {path}: {problem.strerror}", 0) from problem
+        raise ModelFileError(f"cannot open {path}: {problem.strerror}") from problem
     if not os.path.isfile(f"/dev/fd/{fd}"):  # noqa: PTH113 - a descriptor, not a path
         os.close(fd)
-        raise ModelFileError(f"{path} is not a regular file", 0)
+        raise ModelFileError(f"{path} is not a regular file")
     return fd
 
 

@@ -38,10 +38,10 @@ def discovery_section(view: StudyView) -> Section | None:
         Column("candidate"),
         Column("type", Voice.DIM),
         Column("bits/weight", decimals=2),
-        Column("size"),
+        Column("size", right=True),
         Column("× smaller", decimals=2),
-        Column("parameters"),
-        Column("context"),
+        Column("parameters", right=True),
+        Column("context", right=True),
         Column("template"),
     )
     rows = tuple(

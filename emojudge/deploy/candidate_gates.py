@@ -61,7 +61,7 @@ def structure_gate(shards: Sequence[Path]) -> tuple[Gate, Specs | None]:
 
 def size_gate(size: int, minimum: float) -> Gate:
     """Whether the model has as many bytes as the smallest that could be meant."""
-    reason = f"{size / _MEGABYTE:.0f} MB, at least {minimum / _MEGABYTE:g} wanted"
+    reason = f"{size / _MEGABYTE:.0f} MB, at least {minimum / _MEGABYTE:g} MB wanted"
     gate = passed if size >= minimum else failed
     return gate("size", reason, integrity=True)
 

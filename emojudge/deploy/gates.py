@@ -84,11 +84,14 @@ def require_integrity(gates: Iterable[Gate]) -> None:
     for gate in gates:
         if gate.integrity and gate.status is GateStatus.FAIL:
             raise DeployError(
-                f"Refused by the gate of {gate.name}: {sentence(gate.reason)} The core in use is "
+                f"Refused by the {gate.name} gate: {sentence(gate.reason)} The core in use is "
                 "untouched."
             )
 
 
 OUTSIDE_A_STUDY = (
-    unknown("judgement", "outside a study nobody judged it; in one, the Deploy screen knows more"),
+    unknown(
+        "judgement",
+        "this command reads no study; the Deploy screen and `emojudge run --phase deploy` do",
+    ),
 )

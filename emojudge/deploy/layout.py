@@ -27,7 +27,7 @@ from emojudge.deploy.places import (
     mode_in,
     require_trusted,
 )
-from emojudge.errors import DeployError
+from emojudge.errors import DeployError, NoSuchCore
 from emojudge.paths import fsync_folder
 
 _OPEN_FOLDER = 0o755
@@ -94,9 +94,10 @@ class CoreLayout:
         """One generation. Raises DeployError when it is not there or cannot be read."""
         folder = next((one for one in self.folders() if number_in(one.name) == number), None)
         if folder is None:
-            there = ", ".join(str(number_in(one.name)) for one in self.folders()) or "none"
-            raise DeployError(
-                f"Generation {number} is not in {self.root} any more. There: {there}."
+            numbers = sorted(number_in(one.name) or 0 for one in self.folders())
+            there = ", ".join(map(str, numbers)) or "none yet"
+            raise NoSuchCore(
+                f"There is no generation {number} in {self.root} (any more); there are: {there}."
             )
         return read_generation(folder)
 

@@ -37,7 +37,7 @@ class Lines:
         if going.words != self._words:
             self._say(f"{going.words}…")
         elif going.total and now - self._said_at >= self._seconds:
-            self._say(f"{going.words}: {100 * going.done // going.total} %")
+            self._say(f"{going.words}: {100 * going.done // going.total}%")
         else:
             return
         self._words, self._said_at = going.words, now

@@ -46,7 +46,7 @@ from emojudge.deploy.staging import free_bytes, shards_of
 from emojudge.deploy.status import Status
 from emojudge.deploy.switching import Switching
 from emojudge.deploy.targets import make_target, tell
-from emojudge.errors import DeployError, EmojudgeError, LockHeld
+from emojudge.errors import AlreadyTheCore, DeployError, EmojudgeError, LockHeld, NoSuchCore
 from emojudge.store.locks import HeldLock
 
 _MEGABYTE = 1_000_000
@@ -450,7 +450,7 @@ class CoreModelReplacer:
     @staticmethod
     def _require_another(generation: Generation, current: int | None) -> None:
         if generation.number == current:
-            raise DeployError(
+            raise AlreadyTheCore(
                 f"{generation.manifest.name} is the core already, as generation {current}. There "
                 "is nothing to do."
             )
@@ -563,9 +563,13 @@ class CoreModelReplacer:
         found = [one for one in backups if one.backup_id == name]
         found = found or [one for one in backups if one.label == name]
         if len(found) != 1:
-            known = ", ".join(f"{one.backup_id} “{one.label}”" for one in backups) or "none"
+            known = ", ".join(f"{one.backup_id} “{one.label}”" for one in backups)
+            there = f"there are {known}" if known else "there are none yet"
             what = f"{len(found)} backups are called" if found else "There is no backup"
-            raise DeployError(f"{what} {name!r} in {self.backup_dir}; there: {known}.")
+            raise NoSuchCore(
+                f"{what} {name!r} in {self.backup_dir}; {there}. `emojudge deploy list-backups` "
+                "names them."
+            )
         return found[0]
 
     @OwnErrors()

@@ -46,7 +46,7 @@ def custom_section(view: StudyView) -> Section | None:
         Column("candidate"),
         Column("mean", Voice.AI, decimals=3),
         Column(f"− {view.labels[baseline.sha256]}", Voice.AI, decimals=3, signed=True),
-        Column("95 %", Voice.DIM, signed=True),
+        Column("[95%]", Voice.DIM, signed=True),
     )
     note = Sentence("figures of your own, means over prompts; they are part of no score", Voice.DIM)
     data = {

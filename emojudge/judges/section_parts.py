@@ -50,7 +50,7 @@ def number_text(value: float, decimals: int, *, signed: bool = False) -> str:
 
 def percent_text(value: float, decimals: int = 1) -> str:
     """A share as a percentage."""
-    return f"{number_text(100 * value, decimals)} %"
+    return f"{number_text(100 * value, decimals)}%"
 
 
 def listed(words: Iterable[str]) -> str:

@@ -59,8 +59,8 @@ class _Kind:
 
 _COSINE = _Kind("", "", 1.0, 2, "")
 _KINDS = {
-    Measure.DEGRADATION: _Kind("degradation", "emotional degradation", 100.0, 1, " %"),
-    Measure.SIMILARITY: _Kind("similarity loss", "similarity loss", 100.0, 1, " %"),
+    Measure.DEGRADATION: _Kind("degradation", "emotional degradation", 100.0, 1, "%"),
+    Measure.SIMILARITY: _Kind("similarity loss", "similarity loss", 100.0, 1, "%"),
     Measure.FLUENCY: _Kind("fluency loss", "fluency loss", 1.0, 2, ""),
 }
 
@@ -308,7 +308,7 @@ def _meaning(base: str) -> str:
         f"! is worse: the whole interval lies above both floors. Floors are what {base} loses "
         "against itself: sampling, where half of its samples play the candidate (19 of 20 splits "
         "lose less); numeric, with the same seeds at another batch width. Would be found from: "
-        "8 of 10 such studies would find that loss. ±: 95 % t interval over prompts, for one look"
+        "8 of 10 such studies would find that loss. ±: 95% t interval over prompts, for one look"
     )
 
 

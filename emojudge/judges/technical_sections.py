@@ -80,7 +80,7 @@ def _size(candidate: Candidate, baseline: Candidate) -> str:
     less = 1 - candidate.size / baseline.size
     if abs(less) < _SAME:
         return "as large as"
-    return f"{abs(less):.0%} ".replace("%", " %") + ("smaller" if less > 0 else "larger") + " than"
+    return f"{abs(less):.0%} " + ("smaller" if less > 0 else "larger") + " than"
 
 
 _Of = Callable[[Candidate, "TechnicalMetrics | None"], Cell]
@@ -111,7 +111,7 @@ def _divergence(candidate: Candidate, metrics: TechnicalMetrics | None) -> Cell:
 
 
 _COLUMNS: tuple[tuple[Column, _Of], ...] = (
-    (Column("size", decimals=0), lambda one, _: human_bytes(one.size)),
+    (Column("size", right=True), lambda one, _: human_bytes(one.size)),
     (Column("tokens/s", decimals=0), _figure("tokens_per_second")),
     (Column("peak memory", decimals=0), _peak),
     (Column("first token s", decimals=3), _figure("first_token_seconds")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,23 @@ from emojudge.pipeline.technical import old_references, references_bytes
 from emojudge.store.tables import EXAMS, FAILURES, ITEMS, JUDGEMENTS, RATED, RESPONSES
 from emojudge.store.vectors import VectorCache
 from emojudge.text import counted, human_bytes, without_thinking
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What pruning took away; ``freed`` bytes of disk."""
+
+    responses: int
+    failures: int
+    references: int
+    freed: int
+
+    def __str__(self) -> str:
+        return (
+            f"removed {counted(self.responses, 'response')}, "
+            f"{counted(self.failures, 'old failure')} and "
+            f"{counted(self.references, 'old set')} of predictions: {human_bytes(self.freed)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,7 @@ class CacheContents:
     failures: tuple[str, ...]
     computed: int
     old_references: tuple[Path, ...]
+    removed: Removed | None = None
 
     @property
     def prunable(self) -> bool:
@@ -48,12 +67,15 @@ class CacheContents:
             "prunable_failures": len(self.failures),
             "computed_bytes": self.computed,
             "prunable_references": len(self.old_references),
+            "removed": None if self.removed is None else dataclasses.asdict(self.removed),
         }
 
     def lines(self) -> list[str]:
         """The form for people."""
         prunable = counted(len(self.unreferred), "response")
+        done = [] if self.removed is None else [str(self.removed)]
         return [
+            *done,
             f"{counted(self.responses, 'response')} and {counted(self.judgements, 'judgement')} "
             f"stored, {human_bytes(self.disk)} on disk",
             f"{human_bytes(self.computed)} of embeddings and predictions, computed once and kept",
@@ -117,4 +139,12 @@ def prune(study: Study) -> CacheContents:
     VectorCache(study.store.folder).keep_only(study.text_models.vector_keys, texts)
     study.forget_discovery()
     study.changed()
-    return cache_contents(study)
+    after = cache_contents(study)
+    before = contents.disk + contents.computed
+    removed = Removed(
+        len(contents.unreferred),
+        len(contents.failures),
+        len(contents.old_references),
+        max(0, before - after.disk - after.computed),
+    )
+    return dataclasses.replace(after, removed=removed)

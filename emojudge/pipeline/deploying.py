@@ -160,7 +160,7 @@ def _degradation_gate(view: StudyView, candidate: Candidate) -> Gate:
     if loss is None:
         return gate(GateStatus.UNKNOWN, "not measured: run the ai-judge phase")
     value, interval = loss.estimate.value, loss.estimate.interval
-    said = f"{percent_text(value)} (gate {100 * limit:g} %)"
+    said = f"{percent_text(value)} (gate {100 * limit:g}%)"
     if value > limit:
         return gate(GateStatus.FAIL, said)
     if interval is None:
@@ -175,7 +175,7 @@ def _confidence_gate(view: StudyView, standing: Standing) -> Gate:
     if sure is None:
         status, reason = GateStatus.UNKNOWN, "needs AI and people"
     elif sure >= wanted:
-        status, reason = GateStatus.PASS, f"{sure:.3f}, at least {wanted:g}"
+        status, reason = GateStatus.PASS, f"{sure:.2f}, at least {wanted:g}"
     else:
-        status, reason = GateStatus.FAIL, f"{sure:.3f}, below {wanted:g}"
+        status, reason = GateStatus.FAIL, f"{sure:.2f}, below {wanted:g}"
     return Gate(name="confidence", status=status, reason=reason)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
+from emojudge.columns import aligned
 from emojudge.deploy.generation import Generation
 from emojudge.deploy.progress import Lines
 from emojudge.domain import Candidate, CellFailure
@@ -22,8 +24,8 @@ from emojudge.pipeline.reporting import people_done, write_report
 from emojudge.pipeline.state import CandidateProgress, Phase
 from emojudge.pipeline.study import Study
 from emojudge.pipeline.workspace import Workspace, unused_gpu
-from emojudge.ranking.standing import rank_candidates, standing_of
-from emojudge.ranking.verdict import conclude
+from emojudge.ranking.standing import CandidateScore, rank_candidates, standing_of
+from emojudge.ranking.verdict import Verdict, conclude, score_text
 from emojudge.report.write import Written
 from emojudge.text import counted, human_bytes, human_seconds
 
@@ -40,6 +42,86 @@ class ShowsProgress(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves to be printed: the candidates, and the ranking once there is one.
+
+    ``stopped`` is what a person has to do next.
+    """
+
+    candidates: tuple[Candidate, ...]
+    ranking: tuple[CandidateScore, ...] = ()
+    verdict: Verdict | None = None
+    report: Path | None = None
+    notes: tuple[str, ...] = ()
+    stopped: NeedsPerson | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of ``--json``."""
+        return {
+            "candidates": [
+                {
+                    "name": one.name,
+                    "quantization": one.specs.quantization,
+                    "bits_per_weight": one.specs.bits_per_weight,
+                    "size_bytes": one.size,
+                    "baseline": one.is_baseline,
+                }
+                for one in self.candidates
+            ],
+            "ranking": [
+                {
+                    "name": one.candidate.name,
+                    "final": one.final,
+                    "people": one.human,
+                    "ai": one.ai,
+                    "rated_items": one.rated_items,
+                }
+                for one in self.ranking
+            ],
+            "verdict": None
+            if self.verdict is None
+            else {
+                "kind": None if self.verdict.kind is None else self.verdict.kind.value,
+                "sentence": self.verdict.sentence,
+                "missing": list(self.verdict.missing),
+            },
+            "report": None if self.report is None else str(self.report),
+        }
+
+    def lines(self) -> list[str]:
+        """The form for people: the ranking, or the candidates before there is one."""
+        if self.verdict is None:
+            rows = [["", "type", "bits/weight", "size", ""]]
+            rows += [
+                [
+                    one.name,
+                    one.specs.quantization,
+                    f"{one.specs.bits_per_weight:.2f}",
+                    human_bytes(one.size),
+                    "baseline" if one.is_baseline else "",
+                ]
+                for one in self.candidates
+            ]
+            return aligned(rows, right=(2, 3))
+        rows = [["", "final", "people", "AI"]]
+        rows += [
+            [one.label, *(_figure(value) for value in (one.final, one.human, one.ai))]
+            for one in self.ranking
+        ]
+        return [
+            *aligned(rows, right=(1, 2, 3)),
+            "AI: likeness to the baseline, which is 1 against itself; it says nothing of quality",
+            *self.notes,
+            f"verdict: {self.verdict.sentence}",
+            *(f"missing: {one}" for one in self.verdict.missing),
+        ]
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else score_text(value)
+
+
 class HeadlessRun:
     """Runs phases of one study one after another. What is stored is never computed again."""
 
@@ -53,6 +135,7 @@ class HeadlessRun:
         self.study = study
         self._modules = modules
         self._show = show
+        self._written: Written | None = None
 
     async def run(self, phase: str, *, force: str | None = None) -> Written | None:
         """Run one phase, or ``full``. Raises NeedsPerson where only a person can go on."""
@@ -79,7 +162,8 @@ class HeadlessRun:
                 return written
         if phase in (Phase.DEPLOY, "full"):
             await asyncio.to_thread(self.deploy, force)
-            return write_report(self.study)
+            self._written = write_report(self.study)
+            return self._written
         return None
 
     async def discover(self) -> None:
@@ -225,13 +309,27 @@ class HeadlessRun:
 
     def rank(self) -> Written:
         """Phase 4: scores and reports from what is stored."""
-        written = write_report(self.study)
-        for line in ranking_lines(self.study):
-            _LOG.info("%s", line)
+        written = self._written = write_report(self.study)
         for file in (written.report, written.summary, written.comparisons, written.html):
             if file is not None:
                 _LOG.info("wrote %s", file)
         return written
+
+    def outcome(self, stopped: NeedsPerson | None = None) -> Outcome:
+        """What was done, for whoever started it."""
+        discovered = self.study.discovery.candidates
+        if self._written is None:
+            return Outcome(discovered, stopped=stopped)
+        view = self.study.view()
+        found = fidelity_sentence(view)
+        return Outcome(
+            discovered,
+            tuple(rank_candidates(view)),
+            conclude(view, standing_of(view)),
+            self._written.report,
+            (*exam_sentences(view), *([f"fidelity: {found}"] if found is not None else [])),
+            stopped,
+        )
 
     def deploy(self, force: str | None) -> Generation:
         """Phase 5: promote what the verdict recommends, if it is not the core already.
@@ -265,27 +363,3 @@ class HeadlessRun:
         )
         _LOG.info("core is now generation %d: %s", generation.number, generation.manifest.name)
         return generation
-
-
-def ranking_lines(study: Study) -> Sequence[str]:
-    """The ranking as plain lines."""
-
-    def figure(value: float | None) -> str:
-        return "   –  " if value is None else f"{value:6.3f}"
-
-    rows = rank_candidates(study.view())
-    width = max(len(row.label) for row in rows)
-    view = study.view()
-    verdict = conclude(view, standing_of(view))
-    return [
-        f"{'':{width}}   final  people      AI",
-        *(
-            f"{row.label:{width}}  {figure(row.final)}  {figure(row.human)}  {figure(row.ai)}"
-            for row in rows
-        ),
-        "AI: likeness to the baseline, which is 1 against itself; it says nothing of quality",
-        *(f"judges: {one}" for one in exam_sentences(view)),
-        *([f"fidelity: {found}"] if (found := fidelity_sentence(view)) is not None else []),
-        f"verdict: {verdict.sentence}",
-        *(f"missing: {one}" for one in verdict.missing),
-    ]

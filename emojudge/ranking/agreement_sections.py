@@ -112,7 +112,7 @@ def _figures(agreement: OrderAgreement) -> list[Block]:
         limits = agreement.limits
         lines.append(
             Sentence(
-                f"people minus AI: {score_text(limits.mean)} on average, 95 % of "
+                f"people minus AI: {score_text(limits.mean)} on average, 95% of "
                 f"{counted(limits.count, 'response')} between {score_text(limits.low)} and "
                 f"{score_text(limits.high)}",
                 Voice.DIM,
@@ -161,7 +161,7 @@ def agreement_section(view: StudyView) -> Section | None:
         *(_split(f"rater {line.rater}", line.with_ai.share, Voice.PEOPLE) for line in lines),
         *(_split(f"judge {part}", own, Voice.AI) for part, own in judges.items()),
     ]
-    table = Table((Column("same order"), Column("[95 %]"), Column("pairs", Voice.DIM)), tuple(rows))
+    table = Table((Column("same order"), Column("[95%]"), Column("pairs", Voice.DIM)), tuple(rows))
     return Section(
         "agreement",
         "AI against people",
@@ -274,7 +274,7 @@ def people_section(view: StudyView) -> Section | None:
                 (
                     Column("between people"),
                     Column("α", decimals=2),
-                    Column("[95 %]", Voice.DIM),
+                    Column("[95%]", Voice.DIM),
                     Column("weighted κ", decimals=2),
                     Column("AC2", decimals=2),
                     Column("responses", Voice.DIM),

@@ -14,7 +14,7 @@ from emojudge.ranking.evidence import MIN_PROMPTS, PRIOR_SD
 from emojudge.ranking.people import PairwiseStrengths, criterion_levels, pairwise_strengths
 from emojudge.ranking.robustness import EffectiveWeights
 from emojudge.ranking.standing import CandidateScore, Difference, Standing, standing_of
-from emojudge.ranking.verdict import Verdict, conclude, evidence_text, score_text
+from emojudge.ranking.verdict import Verdict, conclude, evidence_text
 from emojudge.sections import (
     SCALE_WIDTH,
     Bar,
@@ -60,7 +60,7 @@ def _facts(view: StudyView, standing: Standing) -> str:
     """One line: confidence, raters, items, weights."""
     parts = []
     if standing.confidence is not None:
-        parts.append(f"confidence {score_text(standing.confidence)}")
+        parts.append(f"confidence {standing.confidence:.2f}")
     if standing.raters:
         parts.append(counted(len(standing.raters), "rater"))
         parts.append(counted(len(view.counted_items), "item"))
@@ -212,7 +212,7 @@ def _columns(
     recommended = decision.recommended if decision is not None else None
     columns: list[tuple[Column, _Cells]] = [
         (Column(""), lambda one: one.label + (" ▸" if one.number == recommended else "")),
-        (Column("size"), lambda one: human_bytes(one.candidate.size)),
+        (Column("size", right=True), lambda one: human_bytes(one.candidate.size)),
         (Column("final", Voice.STRONG, decimals=3), lambda one: one.final),
     ]
     if any(one.final is not None for one in standing.scores):
@@ -247,9 +247,9 @@ def _difference_data(difference: Difference | None) -> dict[str, Any] | None:
 
 
 def _legend(view: StudyView, baseline: CandidateScore) -> str:
-    margin = score_text(view.config.judging_config.equivalence_margin)
+    margin = f"{view.config.judging_config.equivalence_margin:g}"
     return (
-        f"├─┤ is 95 % at every look for the difference from {baseline.label}, ░ is within {margin} "
+        f"├─┤ is 95% at every look for the difference from {baseline.label}, ░ is within {margin} "
         "of it: as good is a rung whose whole interval is right of the band's left edge"
     )
 

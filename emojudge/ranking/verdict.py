@@ -16,6 +16,9 @@ from emojudge.view import StudyView
 _EVEN = 0.5
 
 
+_NAMED = 4
+
+
 @dataclass(frozen=True)
 class Verdict:
     """``kind`` None while nothing can be said at all. ``missing`` says what is still to be done."""
@@ -27,16 +30,15 @@ class Verdict:
 
 
 def score_text(value: float) -> str:
-    """``0.124`` → ``.124``; scores and differences have three decimals everywhere."""
-    text = f"{abs(value):.3f}"
-    return ("−" if value < -0.0005 else "") + (text[1:] if text.startswith("0") else text)
+    """Scores and differences have three decimals everywhere, and a real minus sign."""
+    return f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
 
 
 def interval_text(interval: tuple[float, float]) -> str:
-    """``[−.012, .134]``, or that nothing bounds it yet."""
+    """``[−0.012, 0.134]``, or that nothing bounds it yet."""
     low, high = interval
     if math.isinf(low) or math.isinf(high):
-        return "[unbounded]"
+        return "[open]"
     return f"[{score_text(low)}, {score_text(high)}]"
 
 
@@ -77,7 +79,7 @@ def ahead_line(standing: Standing) -> str:
     if standing.ahead is None:
         return ""
     if standing.ahead.items is None:
-        return "no verdict in sight: Results says why"
+        return "no verdict in sight (Results, or `emojudge report`, says why)"
     return f"about {counted(standing.ahead.items, 'more item')} for a verdict"
 
 
@@ -90,10 +92,13 @@ def _what_would(ahead: Forecast, candidates: int) -> str:
         else "the difference may be too small to resolve at all"
     )
     fewer = "; comparing fewer candidates helps too (models_to_compare)" if candidates > 2 else ""
-    return (
+    left = (
         f"with the {counted(ahead.remaining, 'item')} that are left a verdict comes in "
-        f"{ahead.share:.0%} of cases; {advice}{fewer}"
+        f"{ahead.share:.0%} of cases"
+        if ahead.remaining
+        else "no items are left"
     )
+    return f"{left}; {advice}{fewer}"
 
 
 def conclude(view: StudyView, standing: Standing) -> Verdict:
@@ -125,10 +130,18 @@ def _nothing_yet(
         )
         return sentence, (), ("name the best in models_to_compare",)
     if judging.ai_judge_weight > 0 and all(score.ai is None for score in standing.scores):
-        return "Nothing is judged yet.", (), ("run the AI judges on Candidates",)
+        return (
+            "Nothing is judged yet.",
+            (),
+            ("`emojudge run --phase ai-judge`, or s on Candidates",),
+        )
     if judging.ai_judge_weight > 0 and scored_study(view).ai_effects is None:
         sentence = "The AI has judged no two candidates on the same prompt yet."
-        return sentence, (), ("let the AI judges finish on Candidates",)
+        return (
+            sentence,
+            (),
+            ("`emojudge run --phase ai-judge`, or s on Candidates, lets them finish",),
+        )
     if standing.flat:
         sentence = (
             "People gave every response of an item the same score: nothing tells the candidates "
@@ -161,8 +174,8 @@ def _missing(view: StudyView, standing: Standing) -> list[str]:
             score for score in standing.scores if score.rated_items < judging.minimum_human_samples
         ]
         if short:
-            listed = ", ".join(f"{one.label} {one.rated_items}" for one in short[:4])
-            more = f" and {len(short) - 4} others" if len(short) > 4 else ""
+            listed = ", ".join(f"{one.label} {one.rated_items}" for one in short[:_NAMED])
+            more = f" and {counted(len(short) - _NAMED, 'other')}" if len(short) > _NAMED else ""
             missing.append(
                 f"each candidate needs {counted(judging.minimum_human_samples, 'rated item')}; "
                 f"so far {listed}{more}"
@@ -236,7 +249,7 @@ def _as_good(view: StudyView, standing: Standing) -> tuple[str, list[str]]:
     baseline = standing.baseline
     assert baseline is not None
     best = standing.score_of(decision.recommended)
-    margin = score_text(view.config.judging_config.equivalence_margin)
+    margin = f"{view.config.judging_config.equivalence_margin:g}"
     sentence = (
         f"{best.label} is as good as {baseline.label} (within {margin}) and "
         f"{_saves(view, decision.recommended)}."

@@ -49,7 +49,8 @@ def _interval(cell: Interval, column: Column) -> str:
 
 def is_numeric(table: Table, index: int) -> bool:
     """Whether a column holds numbers, and so is aligned to the right."""
-    if table.columns[index].decimals is not None:
+    column = table.columns[index]
+    if column.right or column.decimals is not None:
         return True
     cells = [row.cells[index] for row in table.rows]
     return any(isinstance(cell, int | float) for cell in cells) and not any(

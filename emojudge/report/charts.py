@@ -110,8 +110,8 @@ def forest(view: StudyView, section: Section) -> Figure | None:
     behind = f", from {counted(max(prompts), 'prompt')}" if prompts else ""
     caption = (
         f"Final score ({judging.human_judge_weight:g} people, {judging.ai_judge_weight:g} AI), "
-        f"n = rated items. Thick line: deciding interval, 95 % at every look, of the difference "
-        f"from {base}{behind}; ticks on it: fixed-n interval, 95 % for one look; dotted from end "
+        f"n = rated items. Thick line: deciding interval, 95% at every look, of the difference "
+        f"from {base}{behind}; ticks on it: fixed-n interval, 95% for one look; dotted from end "
         f"to end: nothing bounds it yet. Band: within {margin:g} of {base}, the dashed line."
         + _left_out(len(rows))
     )
@@ -200,8 +200,8 @@ def agreement_over_time(view: StudyView, section: Section) -> Figure | None:
     caption = (
         f"Share of within-item pairs that AI and people put in the same order, ties half: "
         f"{_percent(share)} now, n = {counted(section.data['pairs'], 'pair')} from "
-        f"{counted(items, 'item')} with balanced choice. {of_most}Intervals: 95 %, Student t over "
-        "prompts left out one at a time. Chance is 50 %."
+        f"{counted(items, 'item')} with balanced choice. {of_most}Intervals: 95%, Student t over "
+        "prompts left out one at a time. Chance is 50%."
     )
     return Figure(drawing(bottom + 20, "Order agreement after each item", parts), caption)
 

@@ -100,9 +100,9 @@ def losses(view: StudyView, section: Section) -> Figure | None:
     missing = "" if any(numeric) else " The numeric floor is not measured yet."
     caption = (
         f"What each candidate loses against {base}, the line at 0; ! where the whole interval lies "
-        f"above the floor. n = {_prompts(found)} prompts; intervals: 95 % for one look, Student t "
+        f"above the floor. n = {_prompts(found)} prompts; intervals: 95% for one look, Student t "
         "over prompts left out one at a time. Band: the larger noise floor, what "
-        f"{base} loses against itself, of other samples (95 % of splits) or of the same seeds at "
+        f"{base} loses against itself, of other samples (95% of splits) or of the same seeds at "
         f"another batch width; without a band it is not known.{missing}"
         + _first(len(shown), len(others))
     )
@@ -249,7 +249,7 @@ def _frontier_caption(section: Section, scatter: Scatter, unnamed: int) -> str:
     beyond = f" {unnamed} stand too close to others to be named." if unnamed else ""
     return (
         "AI score, the mean over prompts, against the file's size. ● and the line, "
-        f"{scatter.meaning}; ◆, the others. Vertical lines: 95 % for one look of the difference "
+        f"{scatter.meaning}; ◆, the others. Vertical lines: 95% for one look of the difference "
         f"from the baseline, Student t over n = {_prompts(counts)} prompts left out one at a time. "
         f"Likeness to the baseline, not quality.{beyond}"
     )

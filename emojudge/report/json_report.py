@@ -17,21 +17,21 @@ from emojudge.view import StudyView
 
 INTERVALS = {
     "deciding_interval": (
-        "95 % at every look, however often one looks: mixture over a normal prior of standard "
+        "95% at every look, however often one looks: mixture over a normal prior of standard "
         "deviation settings.prior_sd, variance by leaving out one prompt at a time; null ends are "
         "open"
     ),
     "fixed_n_interval": (
-        "95 % for one look at a fixed number of items: Student t, variance by leaving out one "
+        "95% for one look at a fixed number of items: Student t, variance by leaving out one "
         "prompt at a time; descriptive"
     ),
     "interval": (
-        "95 %: of losses, order agreements, correlations and slopes Student t over prompts left "
+        "95%: of losses, order agreements, correlations and slopes Student t over prompts left "
         "out one at a time; of reliabilities between people a bootstrap of responses; null where "
         "too little is there to say"
     ),
     "bradley_terry_interval": (
-        "95 %: sandwich variance with leverage (HC3); every within-item pair is one vote, not "
+        "95%: sandwich variance with leverage (HC3); every within-item pair is one vote, not "
         "clustered by prompt"
     ),
     "people_minus_ai.limits": "mean ± 1.96 standard deviations over responses (Bland-Altman)",

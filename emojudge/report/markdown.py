@@ -62,9 +62,7 @@ def _candidates(view: StudyView, section: Section) -> list[str]:
         (escaped(view.labels[one.sha256]) for one in view.candidates if one.is_baseline), ""
     )
     lines = [
-        _row(
-            ["candidate", "size", "final", "people", "AI", f"− {base}", "95 % at every look", "n"]
-        ),
+        _row(["candidate", "size", "final", "people", "AI", f"− {base}", "95% at every look", "n"]),
         "|---|--:|--:|--:|--:|--:|---|--:|",
     ]
     for row in section.data["ranking"]:

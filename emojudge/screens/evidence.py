@@ -64,7 +64,7 @@ class LogScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """One paragraph per change, with what was overridden and where it came from."""
         with VerticalScroll(classes="dialog wide") as box:
-            box.border_title = "changes of the core"
+            box.border_title = "audit: every change of the core"
             for entry in reversed(self._entries):
                 rest = []
                 if entry.overridden:

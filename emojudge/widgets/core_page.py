@@ -234,4 +234,4 @@ class CorePage:
         if entries:
             yield Content("")
         for place, entry in enumerate(reversed(entries)):
-            yield self._row("" if place else "log", (change_in_words(entry), "$quiet"))
+            yield self._row("" if place else "audit", (change_in_words(entry), "$quiet"))

@@ -8,7 +8,7 @@ from emojudge.pipeline.deploying import replacer_for
 from emojudge.pipeline.doctor.findings import Finding, failure, warning, well
 from emojudge.store.study import StudyStore
 from emojudge.store.tables import RATED, RESPONSES
-from emojudge.text import counted
+from emojudge.text import counted, sentence
 
 
 def config(loaded: LoadedConfig) -> Finding:
@@ -29,7 +29,9 @@ def stored(loaded: LoadedConfig) -> Finding:
     people = "1 person" if raters == 1 else f"{raters} people"
     text = (
         f"{counted(len(store.all(RESPONSES)), 'response')}, "
-        f"{counted(len(store.all(RATED)), 'rated item')} by {people if raters else 'nobody yet'}"
+        f"{counted(len(store.all(RATED)), 'rated item')} by {people}"
+        if raters
+        else f"{counted(len(store.all(RESPONSES)), 'response')}, nobody has rated yet"
     )
     if store.damage:
         first = store.damage[0]
@@ -57,7 +59,11 @@ def core(loaded: LoadedConfig) -> Finding:
     if status.current is None and not wrong:
         return well("core", "no core yet", "emojudge deploy adopt PATH takes over the core in use")
     if status.current is None or wrong:
-        return failure("core", "; ".join(wrong), "emojudge deploy status; emojudge deploy audit")
+        return failure(
+            "core",
+            " ".join(sentence(one) for one in dict.fromkeys(wrong)),
+            "emojudge deploy status; emojudge deploy audit",
+        )
     text = f"generation {status.current.number}, {status.current.manifest.name}"
     if status.interrupted is not None:
         return warning("core", f"{text}; {status.interrupted}", "emojudge deploy rollback")

@@ -191,10 +191,15 @@ def _outcome(question: Question, chooser: Chooser, seen: Sequence[Seen]) -> Outc
 def check(question: Question) -> None:
     """Raises UsageError for a question that no study can have."""
     count = len(question.truth.people)
-    if not 2 <= count <= _MOST_STRENGTHS or len(question.truth.ai) != count:
+    scores = (*question.truth.people, *question.truth.ai)
+    if (
+        not 2 <= count <= _MOST_STRENGTHS
+        or len(question.truth.ai) != count
+        or not all(0 <= one <= 1 for one in scores)
+    ):
         raise UsageError(
-            f"A simulated study compares 2 to {_MOST_STRENGTHS} candidates, with as many strengths "
-            "for people as for the AI."
+            f"--strengths takes 2 to {_MOST_STRENGTHS} numbers from 0 to 1, one a candidate, and "
+            "--ai-strengths, where it is given, as many."
         )
     truth, design = question.truth, question.design
     numbers = [*truth.people, *truth.ai, truth.noise, truth.text, truth.interaction, truth.taste]
