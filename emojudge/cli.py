@@ -499,6 +499,7 @@ def config_check(
         found = [dataclasses.asdict(one) for one in problem.problems]
         value = {"file": str(problem.file), "sound": False, "problems": found}
         result(value, as_json, [str(one) for one in problem.problems])
+        say(f"emojudge: {problem.file} cannot be used until that is mended.")
         raise typer.Exit(problem.exit_code) from problem
     check_inputs(loaded)
     sound = f"{loaded.file} is sound, and its candidates and prompts can be read."

@@ -78,7 +78,7 @@ def test_a_folder_without_a_study(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "text"),
     [
-        ('{"candidat_dir": "x"}', "did you mean 'candidate_dir'?"),
+        ('{"candidat_dir": "x"}', "the nearest is 'candidate_dir'"),
         ('{"generation": {"max_tokens": "many"}}', "generation.max_tokens"),
         ('{"judging_config": {"ai_judge_weight": 0.9}}', "must sum to 1"),
         ("{", "not valid JSON"),
@@ -87,7 +87,10 @@ def test_a_folder_without_a_study(tmp_path: Path) -> None:
 def test_a_wrong_config(tmp_path: Path, config: str, text: str) -> None:
     (tmp_path / "phase2_config.json").write_text(config)
     assert_one_paragraph(emojudge("run", "--headless", cwd=tmp_path), 2, text)
-    assert_one_paragraph(emojudge("config", "check", cwd=tmp_path), 2, text)
+    checked = emojudge("config", "check", cwd=tmp_path)
+    assert checked.returncode == 2
+    assert text in checked.stdout
+    assert "cannot be used" in checked.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["phase2_config.json"]
 
 

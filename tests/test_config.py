@@ -31,10 +31,10 @@ def test_an_empty_config_is_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ({"candidat_dir": "x"}, "line 2, column 2: candidat_dir: there is no such key; did you "
-         "mean 'candidate_dir'?"),
-        ({"generation": {"max_token": 3}}, "generation.max_token: there is no such key; did you "
-         "mean 'max_tokens'?"),
+        ({"candidat_dir": "x"}, "line 2, column 2: candidat_dir: there is no such key; the "
+         "nearest is 'candidate_dir'"),
+        ({"generation": {"max_token": 3}}, "generation.max_token: there is no such key; the "
+         "nearest is 'max_tokens'"),
         ({"generation": {"max_tokens": "many"}}, "generation.max_tokens: input should be a valid "
          'integer, unable to parse string as an integer, not "many"'),
         ({"judging_config": {"ai_judge_weight": 0.5}}, "must sum to 1, but ai_judge_weight 0.5, "

@@ -224,4 +224,4 @@ def test_progress_is_a_line_per_step() -> None:
     lines = Lines(said.append, seconds=0)
     for going in (Going("copying", 1, 4), Going("copying", 2, 4), Going("switching")):
         lines(going)
-    assert said == ["copying…", "copying: 50 %", "switching…"]
+    assert said == ["copying…", "copying: 50%", "switching…"]

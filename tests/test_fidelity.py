@@ -390,9 +390,9 @@ def gate(loss: float, *, noise: float = 0.02, only: int | None = None) -> tuple[
 @pytest.mark.parametrize(
     ("loss", "noise", "only", "status", "reason"),
     [
-        (0.0, 0.02, None, GateStatus.PASS, r"−?0\.\d % \(gate 7 %\), at most [0-2]\.\d %"),
-        (0.15, 0.02, None, GateStatus.FAIL, r"1[4-6]\.\d % \(gate 7 %\)"),
-        (0.045, 0.06, None, GateStatus.UNKNOWN, r"\d\.\d % \(gate 7 %\), but it may be \d+\.\d %"),
+        (0.0, 0.02, None, GateStatus.PASS, r"−?0\.\d% \(gate 7%\), at most [0-2]\.\d%"),
+        (0.15, 0.02, None, GateStatus.FAIL, r"1[4-6]\.\d% \(gate 7%\)"),
+        (0.045, 0.06, None, GateStatus.UNKNOWN, r"\d\.\d% \(gate 7%\), but it may be \d+\.\d%"),
         (0.01, 0.02, 2, GateStatus.UNKNOWN, "too few prompts for an interval"),
     ],
 )
@@ -436,7 +436,7 @@ def test_a_duller_candidate_is_named_on_the_screen() -> None:
 
 
 def test_intervals_cover_what_is_true() -> None:
-    """A loss of .1, 200 studies of 12 prompts: 95 % of intervals hold it, or nearly."""
+    """A loss of .1, 200 studies of 12 prompts: 95% of intervals hold it, or nearly."""
     held = 0
     for seed in range(200):
         judgements = [

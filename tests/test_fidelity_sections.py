@@ -310,7 +310,7 @@ def test_losses_stand_with_intervals_and_signs(whole: StudyView) -> None:
     loss = data["similarity_loss"]
     assert loss["found"]
     low, high = loss["interval"]
-    shown = f"{100 * loss['value']:.1f} ±{50 * (high - low):.1f} % !"
+    shown = f"{100 * loss['value']:.1f} ±{50 * (high - low):.1f}% !"
     assert shown in row_of(section, "Q4_0")
     measured = fidelity_of(whole).candidates[whole.candidates[3].sha256]
     assert loss["value"] == measured.losses[Measure.SIMILARITY].estimate.value
@@ -380,7 +380,7 @@ def test_the_larger_of_both_floors_counts(whole: StudyView) -> None:
     assert section.data["smallest_seen"]["emotional_degradation"] == [0.03, 0.05]
     line = next(one for one in lines_of(section) if one.startswith("emotional"))
     parts = re.split(r"\s{2,}", line.rstrip())
-    assert parts == ["emotional degradation", "1.0 %", "−2.0 %", "3.0 to 5.0 %"]
+    assert parts == ["emotional degradation", "1.0%", "−2.0%", "3.0 to 5.0%"]
     assert "similarity loss" not in lines_of(section)[0]
     assert report_problems(view) == []
 
@@ -389,8 +389,8 @@ def test_both_floors_and_the_smallest_loss_are_said(whole: StudyView) -> None:
     section = sections_of(whole)["fidelity"]
     floors = section.data["floors"]
     line = next(one for one in lines_of(section) if one.startswith("similarity loss "))
-    assert f"{100 * floors['similarity_loss']['sampling']:.1f} %" in line
-    assert f"{100 * floors['similarity_loss']['numeric']['value']:.1f} %".replace("-", "−") in line
+    assert f"{100 * floors['similarity_loss']['sampling']:.1f}%" in line
+    assert f"{100 * floors['similarity_loss']['numeric']['value']:.1f}%".replace("-", "−") in line
     low, high = section.data["smallest_seen"]["similarity_loss"]
     seen = [
         own["similarity_loss"]["smallest_seen"]
@@ -398,7 +398,7 @@ def test_both_floors_and_the_smallest_loss_are_said(whole: StudyView) -> None:
         if own["similarity_loss"] is not None
     ]
     assert (low, high) == (min(seen), max(seen))
-    assert f"{100 * low:.1f} to {100 * high:.1f} %" in line
+    assert f"{100 * low:.1f} to {100 * high:.1f}%" in line
 
 
 def test_a_missing_numeric_floor_is_said() -> None:
@@ -425,7 +425,7 @@ def test_the_parts_of_the_score_and_their_shares_are_named(whole: StudyView) -> 
     weights = whole.config.ai_scoring
     total = weights.similarity + weights.preservation + weights.fluency
     assert section.data["shares"]["preservation"] == pytest.approx(weights.preservation / total)
-    assert f"preservation {100 * weights.preservation / total:.0f} %" in text_of(section)
+    assert f"preservation {100 * weights.preservation / total:.0f}%" in text_of(section)
     assert "ensemble not there" in text_of(section)
     own = section.data["candidates"]["model-Q4_0"]
     mean = sum(share * own["parts"][part] for part, share in section.data["shares"].items())
@@ -455,7 +455,7 @@ def test_pass1_stands_beside_what_was_measured(whole: StudyView) -> None:
     )
     view = dataclasses.replace(whole, candidates=candidates, memo={})
     section = sections_of(view)["fidelity"]
-    assert "3.1 %" in row_of(section, "Q8_0", 78)
+    assert "3.1%" in row_of(section, "Q8_0", 78)
     assert section.data["candidates"]["model-Q8_0"]["pass1_emotional_degradation"] == 0.031
     assert section.data["candidates"]["model-Q5_0"]["pass1_emotional_degradation"] is None
     assert "nan" not in text_of(section)
@@ -526,7 +526,7 @@ def test_a_silent_baseline_is_a_fault(whole: StudyView) -> None:
     assert faults(silenced(whole, 60, number=1)) == set()
     (found,) = baseline_findings(silenced(whole, 16))
     assert found.sentence == (
-        "F16, the baseline, said nothing in 16 of 64 responses (25 %); everything is measured "
+        "F16, the baseline, said nothing in 16 of 64 responses (25%); everything is measured "
         "against it."
     )
 
@@ -685,7 +685,7 @@ def test_the_sentence_says_size_speed_and_same_words(whole: StudyView) -> None:
     assert isinstance(first, Sentence)
     # Q4_0 is smaller, but its losses are above the floors.
     assert first.text == (
-        "Q5_0 is 63 % smaller than F16, 1.9 times as fast, and chooses the same next word 93 % of "
+        "Q5_0 is 63% smaller than F16, 1.9 times as fast, and chooses the same next word 93% of "
         "the time"
     )
 
@@ -693,14 +693,14 @@ def test_the_sentence_says_size_speed_and_same_words(whole: StudyView) -> None:
 def test_the_sentence_is_about_what_the_verdict_recommends(whole: StudyView) -> None:
     section = technical_section(whole, whole.candidates[1])
     assert section is not None
-    assert text_of(section).startswith("Q8_0 is 46 % smaller than F16, 1.4 times as fast, and ")
+    assert text_of(section).startswith("Q8_0 is 46% smaller than F16, 1.4 times as fast, and ")
 
 
 def test_the_verdict_reaches_the_sentence() -> None:
     view = with_technical(study_view(loss=0.0, names=PLAIN_NAMES[:3], items=120))
     sections = sections_of(view)
     assert sections["verdict"].data["recommended"] == "model-Q5_0"
-    assert text_of(sections["technical"]).startswith("Q5_0 is 2 % smaller than F16, ")
+    assert text_of(sections["technical"]).startswith("Q5_0 is 2% smaller than F16, ")
     alone = technical_section(view)
     assert alone is not None
     assert "no smaller candidate stands out" in text_of(alone)
@@ -711,7 +711,7 @@ def test_the_sentence_leaves_out_what_is_not_known(whole: StudyView) -> None:
     alone = dataclasses.replace(whole, technical={about.sha256: metrics(about, 2)}, memo={})
     text = text_of(sections_of(alone)["technical"])
     assert text.startswith(
-        "Q5_0 is 63 % smaller than F16, and chooses the same next word 93 % of the time\n"
+        "Q5_0 is 63% smaller than F16, and chooses the same next word 93% of the time\n"
     )
     assert "not measured yet: F16, Q8_0 and Q4_0" in text
     broken = measured_view(lost=(0.0, 0.9, 0.9, 0.9))
@@ -757,7 +757,7 @@ def test_technical_metrics_can_be_kept_out_of_the_report(whole: StudyView) -> No
     view = dataclasses.replace(whole, config=config, memo={})
     section = sections_of(view)["technical"]
     assert section.data is None
-    assert "Q5_0 is 63 % smaller" in text_of(section)
+    assert "Q5_0 is 63% smaller" in text_of(section)
     assert report_problems(view) == []
 
 
@@ -914,7 +914,7 @@ def test_losses_are_drawn_to_scale_over_their_floor(whole: StudyView) -> None:
         assert left == pytest.approx(zero + unit * low, abs=0.5)
         assert right == pytest.approx(zero + unit * high, abs=0.5)
     assert len(re.findall(r">\S+ !</text>", figure.svg)) == 2
-    for said in ("n = 16 prompts", "95 % for one look", "noise floor", "another batch width"):
+    for said in ("n = 16 prompts", "95% for one look", "noise floor", "another batch width"):
         assert said in figure.caption
     assert "not measured yet" not in figure.caption
 

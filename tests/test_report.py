@@ -484,7 +484,7 @@ def test_plots_are_there_when_there_is_something_to_draw() -> None:
 def test_captions_name_n_interval_and_settings(rated_view: StudyView) -> None:
     sections = {one.name: one for one in build_sections(rated_view)}
     forest, voices = figures_of(rated_view, sections["ranking"])
-    for said in ("0.6 people, 0.4 AI", "n = rated items", "deciding interval, 95 %", "fixed-n"):
+    for said in ("0.6 people, 0.4 AI", "n = rated items", "deciding interval, 95%", "fixed-n"):
         assert said in forest.caption
     prompts = sections["verdict"].data["prompts"]
     assert prompts > 20

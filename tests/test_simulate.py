@@ -216,7 +216,7 @@ def test_questions_that_no_study_can_have_are_refused() -> None:
         with pytest.raises(UsageError, match="--strengths"):
             numbers("--strengths", text)
     for people, ai in (((0.5,), (0.5,)), ((0.5, 0.6), (0.5,))):
-        with pytest.raises(UsageError, match="2 to 64 candidates"):
+        with pytest.raises(UsageError, match="2 to 64 numbers"):
             summarise(Question(Truth(people, ai), Design(10, 1), studies=1), processes=1)
 
 

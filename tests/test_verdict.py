@@ -53,7 +53,7 @@ def test_the_smallest_rung_as_good_as_the_baseline_is_recommended() -> None:
     standing, verdict = said(study([0.6, 0.6, 0.6, 0.45]))
     assert verdict.kind is Kind.AS_GOOD
     assert verdict.sentence.startswith(
-        "Q5_0 is as good as F16 (within .075) and 170 MB smaller. Q4_0 is not shown to be"
+        "Q5_0 is as good as F16 (within 0.075) and 170 MB smaller. Q4_0 is not shown to be"
     )
     assert standing.decision is not None
     assert standing.decision.passed == (1, 2)

@@ -40,7 +40,7 @@ class Estimate:
             return "measuring, "
         exam = " and the 1,200 texts of an exam" if self.examined else ""
         judges = counted(self.judges, "judge")
-        return f"measuring, {judges} reading {self.judged:,} replies{exam} each, "
+        return f"measuring, {judges} reading {self.judged:,} responses{exam} each, "
 
     def __str__(self) -> str:
         if not self.cells:
@@ -52,7 +52,7 @@ class Estimate:
             else f"about {human_seconds(self.seconds)} going by the speeds measured in this study"
         )
         return (
-            f"ai-judge: {counted(self.cells, 'response')} to generate, {self.stored} stored; at "
+            f"ai-judge: {counted(self.cells, 'response')} to generate, {self.stored:,} stored; at "
             f"most {self.tokens:,} tokens; {time_needed}; disk at most {human_bytes(self.disk)}; "
             f"then {self._reading}and timing each model"
         )

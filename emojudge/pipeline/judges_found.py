@@ -11,7 +11,12 @@ from emojudge.config_file import LoadedConfig
 from emojudge.errors import UsageError
 from emojudge.judges import plugins
 from emojudge.judges.controls import CONTROLS
-from emojudge.judges.exam_lines import control_data, standing_data, table_lines
+from emojudge.judges.exam_lines import (
+    control_data,
+    exam_sentences,
+    standing_data,
+    table_lines,
+)
 from emojudge.pipeline.study import Study
 from emojudge.ranking.agreement_sections import calibration_section
 from emojudge.view import StudyView
@@ -42,6 +47,7 @@ class JudgesFound:
                 control_data(name, self.view.control_exams.get(name)) for name in CONTROLS
             ],
             "calibration": calibration.data if calibration is not None else {},
+            "notes": exam_sentences(self.view),
         }
 
     def lines(self) -> list[str]:

@@ -276,6 +276,10 @@ def ranking_section(view: StudyView) -> Section | None:
     blocks: list[Block] = [Table(tuple(column for column, _ in columns), rows)]
     if baseline is not None and any(one.to_baseline for one in scores):
         blocks.append(Sentence(_legend(view, baseline), Voice.DIM))
+    figures = [value for one in scores for value in (one.final, one.human) if value is not None]
+    if any(not 0 <= value <= 1 for value in figures):
+        said = "few items: an estimate can lie beyond 0 and 1, and is not cut off there"
+        blocks.append(Sentence(said, Voice.DIM))
     return Section(
         name="ranking",
         title="ranking",
