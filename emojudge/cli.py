@@ -13,7 +13,9 @@ from typing import Annotated, Literal
 import typer
 
 from emojudge import __version__
-from emojudge.cli_options import (
+from emojudge.commands import statistics
+from emojudge.commands.deploy import deploy_app
+from emojudge.commands.options import (
     VERBOSE,
     ConfigOption,
     EncodingOption,
@@ -23,7 +25,6 @@ from emojudge.cli_options import (
     load,
     result,
 )
-from emojudge.deploy_commands import deploy_app
 from emojudge.errors import EmojudgeError, UsageError
 from emojudge.paths import CONFIG_NAME
 from emojudge.say import be_verbose, is_verbose, say
@@ -85,7 +86,7 @@ def _open_here() -> None:
 
         open_workstation(Path(), screen="candidates")
     else:
-        from emojudge.cli_support import first_run
+        from emojudge.commands.support import first_run
 
         first_run(Path())
 
@@ -98,7 +99,7 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """A complete study on real small models."""
-    from emojudge.cli_support import demo_headless, demo_workstation
+    from emojudge.commands.support import demo_headless, demo_workstation
 
     if not headless:
         demo_workstation(out, prompts)
@@ -126,7 +127,7 @@ def init(
 
     At a terminal it asks three questions; with options, or with --yes, none.
     """
-    from emojudge.cli_support import start_study
+    from emojudge.commands.support import start_study
 
     given = models is not None or baseline is not None or core is not None
     start_study(folder, models, baseline, core, ask=at_terminal() and not yes and not given)
@@ -148,7 +149,7 @@ def run(
 
     screen = SCREEN_OF_PHASE.get(phase)
     if screen is None or headless or force or as_json or not at_terminal():
-        from emojudge.cli_support import run_study
+        from emojudge.commands.support import run_study
 
         done = run_study(load(config, prompts), phase, force=force)
         result(done.as_json(), as_json, done.lines())
@@ -169,7 +170,7 @@ def rate(
 ) -> None:
     """Straight to rating."""
     if plain:
-        from emojudge.cli_support import rate_plainly
+        from emojudge.commands.support import rate_plainly
 
         rate_plainly(load(config), rater)
         return
@@ -191,7 +192,7 @@ def quantize(
     imatrix: Annotated[Path | None, typer.Option("--imatrix", help="Importance matrix.")] = None,
 ) -> None:
     """Make a ladder of smaller files from one GGUF."""
-    from emojudge.cli_support import run_quantize
+    from emojudge.commands.support import run_quantize
 
     for folder in run_quantize(existing(source), types, out, imatrix):
         print(folder)
@@ -214,7 +215,7 @@ def report(
 
         result(report_schema(), True, [])
         return
-    from emojudge.cli_support import rewrite_report
+    from emojudge.commands.support import rewrite_report
 
     written = rewrite_report(load(config), html=True if html else None)
     files = {
@@ -227,117 +228,9 @@ def report(
     result(named, as_json, list(named.values()))
 
 
-@app.command()
-def agree(
-    file: Annotated[Path, typer.Argument(help="CSV or JSONL; - is standard input.")],
-    columns: Annotated[
-        str | None, typer.Option("--columns", help="The raters' columns: a,b[,c…].")
-    ] = None,
-    item: Annotated[
-        str | None, typer.Option("--item", help="One row per rating: the items' column.")
-    ] = None,
-    rater: Annotated[str | None, typer.Option("--rater", help="… the raters' column.")] = None,
-    value: Annotated[str | None, typer.Option("--value", help="… the ratings' column.")] = None,
-    level: Annotated[
-        Literal["nominal", "ordinal", "interval"],
-        typer.Option("--level", help="What the values are."),
-    ] = "ordinal",
-    encoding: EncodingOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """How far raters agree, in anybody's file, with intervals."""
-    from emojudge.ranking.agree_file import agree_file, chosen_form, chosen_level
-
-    form = chosen_form(columns, item, rater, value)
-    found = agree_file(file, form, chosen_level(level), encoding)
-    result(found.as_json(), as_json, found.lines(), found.notes)
-
-
-@app.command()
-def rank(
-    file: Annotated[
-        Path, typer.Argument(help="CSV or JSONL with left, right, winner; - is standard input.")
-    ],
-    encoding: EncodingOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Bradley-Terry strengths from pairwise votes, with intervals."""
-    from emojudge.ranking.rank_file import rank_file
-
-    found = rank_file(file, encoding)
-    result(found.as_json(), as_json, found.lines(), found.notes)
-
-
-@app.command()
-def simulate(
-    strengths: Annotated[
-        str, typer.Option("--strengths", help="True scores, the baseline's first.")
-    ] = "0.60,0.60,0.60,0.50",
-    ai_strengths: Annotated[
-        str | None, typer.Option("--ai-strengths", help="With the AI; unset: the same.")
-    ] = None,
-    prompts: Annotated[int, typer.Option("--prompts", min=2, help="Prompts of the study.")] = 100,
-    raters: Annotated[int, typer.Option("--raters", min=1, help="People who rate.")] = 2,
-    panes: Annotated[
-        int, typer.Option("--panes", min=2, max=4, help="Responses beside each other.")
-    ] = 4,
-    noise: Annotated[
-        float, typer.Option("--noise", min=0, help="sd that one rating adds.")
-    ] = 0.2236,
-    text: Annotated[float, typer.Option("--text", min=0, help="sd of a candidate's texts.")] = 0.1,
-    interaction: Annotated[
-        float, typer.Option("--interaction", min=0, help="sd of prompt × candidate.")
-    ] = 0.05,
-    taste: Annotated[float, typer.Option("--taste", min=0, help="sd of rater × candidate.")] = 0.0,
-    prompt_sd: Annotated[float, typer.Option("--prompt-sd", min=0, help="sd of prompts.")] = 0.1,
-    rater_sd: Annotated[
-        float, typer.Option("--rater-sd", min=0, help="sd of raters' bias.")
-    ] = 0.08,
-    correlation: Annotated[
-        float, typer.Option("--ai-correlation", min=-1, max=1, help="AI with a text's quality.")
-    ] = 0.5,
-    ai_weight: Annotated[
-        float, typer.Option("--ai-weight", min=0, max=1, help="The AI's share.")
-    ] = 0.4,
-    studies: Annotated[
-        int | None, typer.Option("--studies", min=1, help="Unset: 200, for --acceptance 2000.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="What is drawn.")] = 0,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="Write an SVG of ratings until a verdict.")
-    ] = None,
-    acceptance: Annotated[
-        bool,
-        typer.Option("--acceptance", help="Every promise beside its bound; 1 if one is missed."),
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """What to expect of a study, on planted truth."""
-    from emojudge.ranking.simulate.planted import Design, Truth
-    from emojudge.ranking.simulate.summary import Question
-    from emojudge.simulate_command import numbers, run_acceptance, run_simulation
-
-    if acceptance:
-        found = run_acceptance(studies)
-        result(found.as_json(), as_json, found.lines())
-        if not found.reached:
-            raise typer.Exit(1)
-        return
-    people = numbers("--strengths", strengths)
-    truth = Truth(
-        people=people,
-        ai=numbers("--ai-strengths", ai_strengths) if ai_strengths is not None else people,
-        noise=noise,
-        text=text,
-        interaction=interaction,
-        taste=taste,
-        prompt=prompt_sd,
-        rater=rater_sd,
-        correlation=correlation,
-    )
-    design = Design(prompts, raters, panes)
-    summary = run_simulation(Question(truth, design, ai_weight, studies or 200, seed), plot)
-    result(summary.as_json(), as_json, summary.lines())
+app.command()(statistics.agree)
+app.command()(statistics.rank)
+app.command()(statistics.simulate)
 
 
 @app.command("export")
@@ -350,7 +243,7 @@ def export_command(
     ] = False,
 ) -> None:
     """All ratings of a study, one row for each rated response."""
-    from emojudge.cli_support import export_ratings
+    from emojudge.commands.support import export_ratings
 
     export_ratings(load(config), form, out, votes=votes)
 
@@ -369,7 +262,7 @@ def import_command(
     as_json: JsonOption = False,
 ) -> None:
     """Ratings into a study: all of a file's, or none."""
-    from emojudge.cli_support import import_into
+    from emojudge.commands.support import import_into
 
     done = import_into(load(config), file, encoding, replace=replace, dry_run=dry_run)
     result(done.as_json(), as_json, done.lines(), done.notes)
@@ -384,7 +277,7 @@ def judges(
     as_json: JsonOption = False,
 ) -> None:
     """The AI judges: their exam, and what they count for."""
-    from emojudge.cli_support import look_at_judges
+    from emojudge.commands.support import look_at_judges
 
     found = look_at_judges(load(config), exam=exam)
     result(found.as_json(), as_json, found.lines())
@@ -402,7 +295,7 @@ def cache(
 
     A response that somebody judged or rated is never removed.
     """
-    from emojudge.cli_support import look_at_cache
+    from emojudge.commands.support import look_at_cache
 
     contents = look_at_cache(load(config), prune_it=prune)
     result(contents.as_json(), as_json, contents.lines())
@@ -449,7 +342,7 @@ def bench(
     """Speed of this machine against its own limits (some minutes)."""
     if sum((ranking, ui, deploy, model is not None)) > 1:
         raise UsageError("--model, --ranking, --ui and --deploy exclude each other; give one.")
-    from emojudge.cli_support import (
+    from emojudge.commands.support import (
         run_bench,
         run_bench_of_deploy,
         run_bench_of_ranking,
@@ -490,7 +383,7 @@ def config_check(
     as_json: JsonOption = False,
 ) -> None:
     """Check a config: every error with line and column."""
-    from emojudge.cli_support import check_inputs
+    from emojudge.commands.support import check_inputs
     from emojudge.config_file import UnsoundConfig
 
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from emojudge.app import EmojudgeApp
-from emojudge.cli_support import load_for_command
+from emojudge.commands.support import load_for_command
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.setup import prepare_demo

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from emojudge import clock
+from emojudge.commands.simulate import run_simulation
 from emojudge.ranking.simulate.planted import Design
 from emojudge.ranking.simulate.summary import Question
 from emojudge.ranking.simulate.walk import equal, one_leader
-from emojudge.simulate_command import run_simulation
 
 _DOCS = Path(__file__).parent.parent / "docs"
 _PICTURES = _DOCS / "pictures"

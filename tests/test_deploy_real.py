@@ -22,7 +22,7 @@ from emojudge.deploy.gates import GateStatus
 from emojudge.deploy.hooks import Hooks
 from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.errors import DeployError, GateRefused
-from emojudge.pipeline.grown_model import grow_model
+from emojudge.pipeline.bench.grown_model import grow_model
 from tests.core_stores import PASSED, replacer
 
 pytestmark = pytest.mark.models

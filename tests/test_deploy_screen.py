@@ -79,9 +79,12 @@ async def test_who_may_only_read_sees_the_store_and_no_key_that_changes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     why = "you may read /srv/core, not write to it"
-    monkeypatch.setattr("emojudge.deploy.replacer.why_read_only", lambda root: None)
+    said_of: dict[str, str | None] = {"store": None}
+    for module in ("replacer", "store_view"):
+        name = f"emojudge.deploy.{module}.why_read_only"
+        monkeypatch.setattr(name, lambda root: said_of["store"])
     async with deploy_screen(tmp_path) as (app, pilot):
-        monkeypatch.setattr("emojudge.deploy.replacer.why_read_only", lambda root: why)
+        said_of["store"] = why
         await pilot.press("right")
         assert why in screen_text(app)
         for key in ("p", "b"):
@@ -148,7 +151,7 @@ async def test_the_plan_says_when_there_is_too_little_room(
 ) -> None:
     async with deploy_screen(tmp_path) as (app, pilot):
         assert "less than a second" in screen_text(app)
-        monkeypatch.setattr("emojudge.deploy.replacer.free_bytes", lambda folder: 1000)
+        monkeypatch.setattr("emojudge.deploy.store_view.free_bytes", lambda folder: 1000)
         await pilot.press("right", "left")
         assert "(1 kB free: TOO LITTLE)" in screen_text(app)
 

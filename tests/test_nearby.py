@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from emojudge.candidates.nearby import Nearby, find_nearby, models_in
+from emojudge.commands.init_questions import ask_start
 from emojudge.config_file import load_config
 from emojudge.errors import UsageError
-from emojudge.init_questions import ask_start
 from emojudge.pipeline import setup
 from emojudge.pipeline.study import Study
 from tests.gguf_files import F16, Q8_0, language_model, write_ladder

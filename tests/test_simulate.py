@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from emojudge.cli import app
+from emojudge.commands.simulate import numbers, run_simulation
 from emojudge.errors import StoreError, UsageError
 from emojudge.ranking.decision import Kind, decide
 from emojudge.ranking.effects import effects_of
@@ -32,7 +33,6 @@ from emojudge.ranking.simulate.planted_view import planted_view
 from emojudge.ranking.simulate.study import SimulatedStudy
 from emojudge.ranking.simulate.summary import Question, share_of, summarise
 from emojudge.ranking.simulate.walk import Seen, Task, Until, equal, one_leader, walk
-from emojudge.simulate_command import numbers, run_simulation
 
 STUDIES = 200
 

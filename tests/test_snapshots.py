@@ -36,7 +36,7 @@ Compare = Callable[..., bool]
 @pytest.fixture
 def same_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every machine has as much room."""
-    monkeypatch.setattr("emojudge.deploy.replacer.free_bytes", lambda folder: 71_400_000_000)
+    monkeypatch.setattr("emojudge.deploy.store_view.free_bytes", lambda folder: 71_400_000_000)
 
 
 def rated_study(folder: Path, items: int = 2) -> Study:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emojudge.cli_options import ConfigOption, JsonOption, existing, load, result
+from emojudge.commands.options import ConfigOption, JsonOption, existing, load, result
 from emojudge.say import say
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def deploy_remove_backup(
 @deploy_app.command("list-backups")
 def deploy_list_backups(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
     """All backups, newest first."""
-    from emojudge.deploy_text import describe_backups
+    from emojudge.commands.deploy_text import describe_backups
 
     value, lines = describe_backups(_replacer(config).list_backups())
     result(value, as_json, lines)
@@ -183,7 +183,7 @@ def deploy_scrub(config: ConfigOption = Path(), as_json: JsonOption = False) -> 
 
     Exit status 1 if one is not what was written.
     """
-    from emojudge.deploy_text import describe_scrubbed
+    from emojudge.commands.deploy_text import describe_scrubbed
 
     found = _replacer(config).scrub(_steps())
     value, lines = describe_scrubbed(found)
@@ -198,7 +198,7 @@ def deploy_audit(config: ConfigOption = Path(), as_json: JsonOption = False) -> 
 
     Exit status 1 if somebody changed the audit.
     """
-    from emojudge.deploy_text import describe_audit
+    from emojudge.commands.deploy_text import describe_audit
 
     replacer = _replacer(config)
     wrong = replacer.verify_audit()
@@ -211,7 +211,7 @@ def deploy_audit(config: ConfigOption = Path(), as_json: JsonOption = False) -> 
 @deploy_app.command("status")
 def deploy_status(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
     """The core now, and what it can go back to."""
-    from emojudge.deploy_text import describe_status
+    from emojudge.commands.deploy_text import describe_status
 
     value, lines = describe_status(_replacer(config).status())
     result(value, as_json, lines)

@@ -19,19 +19,19 @@ import typer
 from emojudge.candidates.discover import scan_names
 from emojudge.candidates.ggml_types import FILE_TYPES
 from emojudge.candidates.nearby import Nearby, find_nearby, models_in
+from emojudge.commands.init_questions import ask_start
 from emojudge.config_file import LoadedConfig, load_config
 from emojudge.deploy.companion_manifest import CompanionManifest
 from emojudge.engine.quantizer import quantize_ladder
 from emojudge.errors import Interrupted, NeedsPerson, UsageError
-from emojudge.init_questions import ask_start
 from emojudge.opening import open_workstation, require_terminal
 from emojudge.paths import CONFIG_NAME, write_durably
 from emojudge.pipeline import setup
-from emojudge.pipeline.bench import BenchResult, run_benchmark
-from emojudge.pipeline.bench_deploy import run_deploy_benchmark
-from emojudge.pipeline.bench_figures import BenchFigures
-from emojudge.pipeline.bench_ranking import RankingBench, run_ranking_benchmark
-from emojudge.pipeline.bench_ui import run_ui_benchmark
+from emojudge.pipeline.bench.deploy import run_deploy_benchmark
+from emojudge.pipeline.bench.figures import BenchFigures
+from emojudge.pipeline.bench.model import BenchResult, run_benchmark
+from emojudge.pipeline.bench.ranking import RankingBench, run_ranking_benchmark
+from emojudge.pipeline.bench.ui import run_ui_benchmark
 from emojudge.pipeline.cache import CacheContents, cache_contents, prune
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.exchange import Imported, chosen_format, export_text, import_ratings

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from emojudge.config_file import load_config
 from emojudge.errors import EngineError
-from emojudge.pipeline.bench_figures import BenchFigures, Figure
-from emojudge.pipeline.bench_terminal import TimedTerminal
+from emojudge.pipeline.bench.figures import BenchFigures, Figure
+from emojudge.pipeline.bench.terminal import TimedTerminal
 from emojudge.pipeline.planted_study import store_planted_study
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.setup import demo_ladder

@@ -31,12 +31,12 @@ from emojudge.engine.protocol import (
     TextFrame,
 )
 from emojudge.errors import EngineError
-from emojudge.pipeline.bench_judging import (
+from emojudge.pipeline.bench.judging import (
     bench_json_questions,
     bench_questions,
     judge_pass_rate,
 )
-from emojudge.pipeline.bench_text import TextCost, text_cost
+from emojudge.pipeline.bench.text import TextCost, text_cost
 from emojudge.pipeline.cells import conversation, engine_version
 from emojudge.prompts import BUNDLED_NAME, bundled_prompts, parse_prompts
 from emojudge.text import human_bytes

@@ -20,8 +20,8 @@ from emojudge.deploy.gates import passed
 from emojudge.deploy.progress import Going
 from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.errors import DeployError
-from emojudge.pipeline.bench_figures import BenchFigures, Figure
-from emojudge.pipeline.grown_model import grow_model
+from emojudge.pipeline.bench.figures import BenchFigures, Figure
+from emojudge.pipeline.bench.grown_model import grow_model
 from emojudge.pipeline.setup import demo_ladder
 from emojudge.text import human_bytes
 

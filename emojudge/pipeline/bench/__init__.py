@@ -1,0 +1,1 @@
+"""``emojudge bench``: the speed of this machine against its own limits."""
