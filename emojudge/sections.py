@@ -36,7 +36,6 @@ class Voice(Enum):
     BASELINE = "baseline"
     DIM = "dim"
     STRONG = "strong"
-    GOOD = "good"
     BAD = "bad"
 
 

@@ -23,7 +23,6 @@ VOICE_STYLES = {
     "baseline": "$quiet",
     "dim": "$quiet",
     "strong": "bold",
-    "good": "$passed",
     "bad": "$failed",
 }
 

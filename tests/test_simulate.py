@@ -240,7 +240,7 @@ def test_acceptance_prints_every_figure_and_fails_when_one_is_missed(
         return [power(2, {0.5: bound})]
 
     for bound, status in ((400, 0), (21, 1)):
-        monkeypatch.setattr("emojudge.simulate_command.all_measurements", lambda b=bound: only(b))
+        monkeypatch.setattr("emojudge.commands.simulate.all_measurements", lambda b=bound: only(b))
         done = CliRunner().invoke(app, ["simulate", "--acceptance", "--studies", "4", "--json"])
         assert done.exit_code == status
         found = json.loads(done.stdout)
