@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,13 @@ import pytest
 from emojudge.actions import ACTIONS, check_keymap
 from emojudge.config import Config, json_schema
 from emojudge.config_file import find_problems, load_config
+from emojudge.config_older import _MOVED, _WITHOUT_EFFECT, LOG_LEVEL_KEY
 from emojudge.errors import ConfigError, UsageError
 from emojudge.settings import load_settings, rater_name
+from tests.studies import write_study
+from tests.test_cli import emojudge
+
+OLDER = Path(__file__).with_name("older_phase2_config.json")
 
 
 def problems_of(value: Any) -> list[str]:
@@ -56,45 +63,22 @@ def test_broken_json_says_where() -> None:
 
 
 def test_older_keys_are_mapped_and_the_rest_is_named() -> None:
-    config, level, warnings, problems = find_problems(
-        json.dumps(
-            {
-                "directories": {
-                    "candidate_dir": "a",
-                    "evaluation_prompts": "b",
-                    "results_dir": "c",
-                    "backup_dir": "d",
-                },
-                "judging_config": {"evaluation_prompts_subset": 7},
-                "performance_config": {
-                    "max_parallel_evaluations": 3,
-                    "evaluation_batch_size": 8,
-                    "memory_limit_gb": 12,
-                },
-                "ai_judging": {
-                    "embedding_model": "e",
-                    "similarity_threshold": 0.5,
-                    "emotional_dimensions": ["joy"],
-                },
-                "human_judging": {"require_comments": True, "show_technical_specs": True},
-                "replacement_config": {"safety_checks": True},
-                "output_config": {"report_format": "json", "include_raw_responses": True},
-                "logging_config": {"level": "DEBUG", "file": "x.log"},
-            }
-        )
-    )
+    """The file holds every older key."""
+    older = {key.rpartition(".")[2] for key in (*_MOVED, *_WITHOUT_EFFECT, LOG_LEVEL_KEY)}
+    assert older <= set(re.findall(r'"(\w+)":', OLDER.read_text()))
+    config, level, warnings, problems = find_problems(OLDER.read_text())
     assert not problems
     assert config is not None
-    assert (config.candidate_dir, config.evaluation_prompts) == ("a", "b")
-    assert config.output_config.results_dir == "c"
-    assert config.replacement_config.backup_dir == "d"
+    assert (config.candidate_dir, config.evaluation_prompts) == ("models", "prompts.jsonl")
+    assert config.output_config.results_dir == "reports"
+    assert config.replacement_config.backup_dir == "earlier"
     performance = config.performance_config
     assert (performance.max_prompts, performance.parallel_models, performance.batch_size) == (
         7,
         3,
         8,
     )
-    assert config.judging_config.encoder == "e"
+    assert config.judging_config.encoder == "all-MiniLM-L6-v2"
     assert level == "DEBUG"
     named = " ".join(warnings)
     for key in (
@@ -109,6 +93,15 @@ def test_older_keys_are_mapped_and_the_rest_is_named() -> None:
         "logging_config.file",
     ):
         assert key in named
+
+
+def test_an_older_file_checks_with_a_warning_for_each_key_without_effect(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    shutil.copy(OLDER, tmp_path / "phase2_config.json")
+    done = emojudge("config", "check", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "is sound" in done.stdout
+    assert done.stderr.count("warning: ") == len(_WITHOUT_EFFECT) + 1
 
 
 def test_a_newer_key_wins_over_its_older_form() -> None:

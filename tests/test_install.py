@@ -39,16 +39,20 @@ class Installed:
 
 
 def checkout(target: Path) -> Path:
-    """The files that git knows, as they are now, and nothing that lies beside them."""
-    names = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
-    ).stdout.split(b"\0")
-    for name in filter(None, names):
-        source = ROOT / os.fsdecode(name)
-        if source.is_file():
-            copy = target / os.fsdecode(name)
+    """The checkout's own files as they are now, and nothing that was made beside them."""
+    if (ROOT / ".git").exists():
+        listed = ["git", "ls-files", "-z"]
+        said = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout
+        names = [os.fsdecode(name) for name in said.split(b"\0") if name]
+    else:
+        made = {".venv", "build", "dist", "emojudge.egg-info"}
+        files = (one.relative_to(ROOT) for one in ROOT.rglob("*"))
+        names = [str(one) for one in files if one.parts[0] not in made]
+    for name in names:
+        if (ROOT / name).is_file():
+            copy = target / name
             copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(source.read_bytes())
+            copy.write_bytes((ROOT / name).read_bytes())
     return target
 
 
