@@ -61,4 +61,4 @@ class ModelJudge:
         return {}
 
     custom_version = "1"
-    """Count this up when :meth:`custom_metric` gives other figures for the same responses."""
+    """Count this up when ``custom_metric`` gives other figures for the same responses."""

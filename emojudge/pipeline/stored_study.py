@@ -164,7 +164,7 @@ class StoredStudy:
         return (*own, *self._metrics, *self.ensemble.judging)
 
     def add_judge(self, name: str, config: JudgeConfig | Mapping[str, object]) -> None:
-        """Add a judge to the ensemble of this open study; see :class:`EmotionalJudge`.
+        """Add a judge to the ensemble of this open study; see ``EmotionalJudge``.
 
         A local model is read by the next discover, with which every phase begins. Raises
         UsageError.
