@@ -85,13 +85,17 @@ class Agreement:
             if value is None:
                 table.append([label, "–", "–", "–"])
             else:
-                between = "–" if ci is None else f"{ci[0]:.3f} to {ci[1]:.3f}"
-                table.append([label, f"{value:.3f}", between, str(self.paired)])
+                between = "–" if ci is None else f"{_shown(ci[0])} to {_shown(ci[1])}"
+                table.append([label, _shown(value), between, str(self.paired)])
         title = f"{counted(self.items, 'item')}, {counted(self.raters, 'rater')}, {self.level}"
         return [title, "", *aligned(table, right=(1, 3))]
 
 
 # Reading
+
+
+def _shown(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
 
 
 def _numbers(table: Table, cells: Sequence[tuple[Row, str]], level: Level) -> list[float]:
