@@ -57,6 +57,7 @@ class FirstRunApp(ThemedApp[Choice]):
         super().__init__(settings.theme)
         self._here = here
         self._nearby: list[Nearby] = []
+        self.looked = False
 
     def compose(self) -> ComposeResult:
         """What it is for, what lies nearby, and the keys."""
@@ -75,6 +76,7 @@ class FirstRunApp(ThemedApp[Choice]):
 
     async def _look(self) -> None:
         self._nearby = await asyncio.to_thread(find_nearby, self._here)
+        self.looked = True
         said = self.query_one("#found", Static)
         if not self._nearby:
             said.update(Content.styled(_NONE_NEARBY, "$quiet"))

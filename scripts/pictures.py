@@ -7,15 +7,21 @@ for what the models say.
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from textual.pilot import Pilot
 
 from emojudge.app import EmojudgeApp
 from emojudge.commands.support import load_for_command
+from emojudge.first_run import FirstRunApp
+from emojudge.paths import CONFIG_NAME, cache_dir
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.setup import prepare_demo
@@ -38,7 +44,7 @@ SHOTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 SETTINGS = Settings(reveal_words_per_second=1000)
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
     """Let the app run until ``condition`` holds."""
     while not condition():
         await pilot.pause(0.05)
@@ -74,12 +80,45 @@ async def draw(study: Study, screen: str, name: str, *keys: str) -> None:
         await until(pilot, lambda: app.desk.insights.current)
         await pilot.press(*keys)
         await pilot.pause(0.5)
-        svg = app.export_screenshot(title="emojudge")
+        save(name, app.export_screenshot(title="emojudge"))
+
+
+def save(name: str, svg: str) -> None:
+    """Write a screenshot."""
     # The screenshot's own web font would be fetched by whoever opens the picture.
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     svg = svg.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
     (PICTURES / f"{name}.svg").write_text(svg)
     print(PICTURES / f"{name}.svg")
+
+
+def without_judges(config: Path) -> None:
+    """The demo's judges take longer than all the rest, and are on none of the pictures."""
+    content = json.loads(config.read_text())
+    content["judging_config"]["judges"] = []
+    config.write_text(json.dumps(content))
+
+
+async def draw_first_run() -> None:
+    """The screen of a folder without a study, beside a ladder and what another program keeps."""
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        models = next((cache_dir() / "ladders").glob("*/models"))
+        (home / "here").mkdir()
+        store = home / ".lmstudio" / "models" / "HuggingFaceTB" / "SmolLM2-135M-Instruct-GGUF"
+        store.mkdir(parents=True)
+        os.link(next(models.glob("*F16/*.gguf")), store / "SmolLM2-135M-Instruct-F16.gguf")
+        shutil.copytree(models, home / "here" / "models", copy_function=os.link)
+        before = os.environ["HOME"]
+        os.environ["HOME"] = name
+        try:
+            app = FirstRunApp(SETTINGS, home / "here")
+            async with app.run_test(size=(96, 20)) as pilot:
+                await until(pilot, lambda: app.looked)
+                await pilot.pause(0.5)
+                save("first-run", app.export_screenshot(title="emojudge"))
+        finally:
+            os.environ["HOME"] = before
 
 
 async def main() -> None:
@@ -88,6 +127,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         demo = Path(folder) / "demo"
         await prepare_demo(demo, print)
+        without_judges(demo / CONFIG_NAME)
         loaded = load_for_command(demo, PROMPTS)
         study = Study(loaded)
         study.lead()
@@ -100,6 +140,7 @@ async def main() -> None:
             fresh = Study(loaded)
             await draw(fresh, screen, name, *keys)
             fresh.close()
+    await draw_first_run()
 
 
 if __name__ == "__main__":
