@@ -11,6 +11,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 DEMO_ARGS ?=
 VENV := .venv
+# The wheel's check installs torch from where this checkout has it.
+export TORCH_INDEX
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --disable-pip-version-check -c constraints.txt
 

@@ -261,6 +261,10 @@ class EmojudgeApp(ThemedApp[None]):
 
     # Actions
 
+    def action_help_quit(self) -> None:
+        """Ctrl-C copies or breaks elsewhere; here it only says what leaves."""
+        self.notify("q leaves; everything you said is stored.", markup=False)
+
     async def action_quit(self) -> None:
         """Leave; a change of the core is finished first, because nobody would see how it ended."""
         if self.is_open and self.desk.changing_core:

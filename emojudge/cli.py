@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import sys
 import traceback
@@ -17,6 +16,7 @@ from emojudge.commands import statistics
 from emojudge.commands.deploy import deploy_app
 from emojudge.commands.options import (
     VERBOSE,
+    CannotPrint,
     ConfigOption,
     EncodingOption,
     JsonOption,
@@ -86,7 +86,7 @@ def _open_here() -> None:
 
         open_workstation(Path(), screen="candidates")
     else:
-        from emojudge.commands.support import first_run
+        from emojudge.commands.start import first_run
 
         first_run(Path())
 
@@ -99,7 +99,7 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """A complete study on real small models."""
-    from emojudge.commands.support import demo_headless, demo_workstation
+    from emojudge.commands.start import demo_headless, demo_workstation
 
     if not headless:
         demo_workstation(out, prompts)
@@ -127,7 +127,7 @@ def init(
 
     At a terminal it asks three questions; with options, or with --yes, none.
     """
-    from emojudge.commands.support import start_study
+    from emojudge.commands.start import start_study
 
     given = models is not None or baseline is not None or core is not None
     start_study(folder, models, baseline, core, ask=at_terminal() and not yes and not given)
@@ -170,7 +170,7 @@ def rate(
 ) -> None:
     """Straight to rating."""
     if plain:
-        from emojudge.commands.support import rate_plainly
+        from emojudge.commands.ratings import rate_plainly
 
         rate_plainly(load(config), rater)
         return
@@ -190,12 +190,13 @@ def quantize(
     types: Annotated[str, typer.Option("--types", help="Comma-separated, e.g. Q8_0,Q5_0,Q4_0.")],
     out: Annotated[Path, typer.Option("--out", help="The folder for the new model folders.")],
     imatrix: Annotated[Path | None, typer.Option("--imatrix", help="Importance matrix.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a ladder of smaller files from one GGUF."""
     from emojudge.commands.support import run_quantize
 
-    for folder in run_quantize(existing(source), types, out, imatrix):
-        print(folder)
+    made = [str(one) for one in run_quantize(existing(source), types, out, imatrix)]
+    result({"models": made}, as_json, made)
 
 
 @app.command()
@@ -243,7 +244,7 @@ def export_command(
     ] = False,
 ) -> None:
     """All ratings of a study, one row for each rated response."""
-    from emojudge.commands.support import export_ratings
+    from emojudge.commands.ratings import export_ratings
 
     export_ratings(load(config), form, out, votes=votes)
 
@@ -262,7 +263,7 @@ def import_command(
     as_json: JsonOption = False,
 ) -> None:
     """Ratings into a study: all of a file's, or none."""
-    from emojudge.commands.support import import_into
+    from emojudge.commands.ratings import import_into
 
     done = import_into(load(config), file, encoding, replace=replace, dry_run=dry_run)
     result(done.as_json(), as_json, done.lines(), done.notes)
@@ -342,7 +343,7 @@ def bench(
     """Speed of this machine against its own limits (some minutes)."""
     if sum((ranking, ui, deploy, model is not None)) > 1:
         raise UsageError("--model, --ranking, --ui and --deploy exclude each other; give one.")
-    from emojudge.commands.support import (
+    from emojudge.commands.benches import (
         run_bench,
         run_bench_of_deploy,
         run_bench_of_ranking,
@@ -394,7 +395,13 @@ def config_check(
         result(value, as_json, [str(one) for one in problem.problems])
         say(f"emojudge: {problem.file} cannot be used until that is mended.")
         raise typer.Exit(problem.exit_code) from problem
-    check_inputs(loaded)
+    try:
+        check_inputs(loaded)
+    except EmojudgeError as problem:
+        if as_json:
+            wrong = [{"path": "", "message": str(problem), "line": 0, "column": 0}]
+            result({"file": str(loaded.file), "sound": False, "problems": wrong}, as_json, [])
+        raise
     sound = f"{loaded.file} is sound, and its candidates and prompts can be read."
     result({"file": str(loaded.file), "sound": True, "problems": []}, as_json, [sound])
 
@@ -406,20 +413,16 @@ def main() -> None:
         sys.argv.remove(VERBOSE)
         be_verbose()
     try:
-        try:
-            app(standalone_mode=True)
-        finally:
-            sys.stdout.flush()
+        app(standalone_mode=True)
     except EmojudgeError as problem:
         if is_verbose():
             traceback.print_exception(problem)
         say(f"emojudge: {problem}")
         sys.exit(problem.exit_code)
-    except OSError as problem:
-        if problem.filename is not None or problem.errno not in (errno.ENOSPC, errno.EPIPE):
-            raise
+    except CannotPrint as problem:
         # What is left in the buffer has no place to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if problem.errno == errno.ENOSPC:
-            say("emojudge: Cannot write to standard output: no space left. Free some, run again.")
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if problem.reason is not None:
+            say(f"emojudge: Cannot write to standard output: {problem.reason}.")
         sys.exit(1)

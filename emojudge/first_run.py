@@ -23,7 +23,7 @@ _PURPOSE = (
     "feels right? Here people rate their replies blind, AI judges compare them, and the best one "
     "becomes the core, with the way back one key away."
 )
-_START = ("⏎", "start a study here with the marked models")
+_START = ("⏎", "start a study here with the models at ▸")
 _KEYS = (
     ("i", "start one without models yet: writes a config and the prompts"),
     ("d", "see a whole study on small real models first"),

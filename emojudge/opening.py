@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emojudge.errors import EmojudgeError, UsageError
-from emojudge.say import is_verbose
+from emojudge.say import is_verbose, say
 from emojudge.terminal_text import speaks_unicode
 
 if TYPE_CHECKING:
@@ -92,3 +92,6 @@ def open_workstation(
         raise problem
     if app.return_code:
         sys.exit(app.return_code)
+    for study in opened:
+        folder = study.loaded.file.parent
+        say(f"Everything is stored in {folder}; `emojudge` there goes on where you left.")

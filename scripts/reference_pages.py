@@ -192,7 +192,8 @@ def exit_code_page() -> str:
     ]
     meanings = {
         0: "done",
-        1: "failed, or a check found something (doctor; deploy audit, scrub and validate)",
+        1: "failed, or a check found something (doctor; deploy audit, scrub, validate; judges "
+        "--exam; simulate --acceptance)",
         2: "wrong usage, config or input files; nothing was started",
         3: "the next step is a person's: ratings, or a reason for overriding a gate",
     }

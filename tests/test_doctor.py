@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 
 from emojudge.config_file import load_config
+from emojudge.engine import gpu
 from emojudge.engine.build import build_of
 from emojudge.engine.gpu import LlamaProbe
+from emojudge.errors import EngineError
 from emojudge.pipeline.doctor import machine, models, study, terminal
 from emojudge.pipeline.doctor.checkup import checkup
 from emojudge.pipeline.doctor.findings import Checkup, Finding, Level, failure, warning, well
 from tests.core_stores import replacer, write_models
 from tests.studies import judged_study, write_study
 from tests.test_cli import emojudge
+from tests.test_faults_deploy import interrupted
 
 UTF8 = {"TERM": "xterm-256color"}
 
@@ -72,6 +76,7 @@ def test_processors_of_a_container_and_threads_beyond_them(tmp_path: Path) -> No
     assert machine.cpu_quota(tmp_path) is None
     assert machine.cpu_quota(tmp_path / "none") is None
     assert machine.processors(None, 1.5, 8).mend == "set performance_config.threads to 1"
+    assert machine.processors(1, 1.5, 8).level is Level.OK
     assert machine.processors(16, None, 8).level is Level.WARNING
     assert machine.processors(8, None, 8).level is Level.OK
 
@@ -82,6 +87,8 @@ def test_memory_and_disk_against_what_is_wanted(tmp_path: Path) -> None:
     assert machine.disk("disk", tmp_path / "not" / "yet", 0).level is Level.OK
     full = machine.disk("core's disk", tmp_path, 1 << 60)
     assert full.level is Level.FAILURE
+    # A run that deploys nothing does without.
+    assert machine.disk("core's disk", tmp_path, 1 << 60, failing=False).level is Level.WARNING
     assert full.mend is not None
     assert "du -xh" in full.mend
     assert machine.filesystem_of(Path("/proc")) == "proc"
@@ -114,6 +121,24 @@ def test_terminals(
     assert found.level is (Level.WARNING if text in wrong else Level.OK)
 
 
+def test_a_place_that_takes_nothing_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: int, target: int) -> bool:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(machine, "reflink", full)
+    found = machine.disk("disk", tmp_path, 0)
+    assert found.level is Level.FAILURE
+    assert "Disk quota exceeded" in found.text
+
+
+async def test_a_probe_that_dies_says_of_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "PROBE_MODULE", "tests.fakes.dying_probe")
+    with pytest.raises(EngineError, match="built for another processor"):
+        await gpu.probe_llama()
+
+
 def named(found: Checkup) -> dict[str, Finding]:
     return {one.name: one for one in found.findings}
 
@@ -132,6 +157,43 @@ async def test_a_study_that_is_well(tmp_path: Path) -> None:
     assert study.stored(loaded).text.endswith("nobody has rated yet")
     assert study.core(loaded).text == "no core store yet"
     assert models.judges(loaded).level is Level.OK
+
+
+def test_candidates_and_prompts_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    loaded = write_study(tmp_path)
+    first, *rest = sorted((tmp_path / "models").glob("*/*.gguf"))
+    first.write_text("rubbish, long enough to be looked at")
+    found = models.candidates(loaded)[0]
+    assert found.level is Level.WARNING
+    assert "not a GGUF file" in found.text
+    checked = emojudge("config", "check", tmp_path)
+    assert checked.returncode == 0
+    assert "is left out" in checked.stderr
+    for one in rest:
+        one.write_text("rubbish, long enough to be looked at")
+    assert models.candidates(loaded)[0].level is Level.FAILURE
+    assert emojudge("config", "check", tmp_path).returncode == 2
+    (tmp_path / "prompts.jsonl").unlink()
+    assert models.prompts(loaded).level is Level.FAILURE
+
+
+def test_an_interrupted_change_is_ended_by_the_command_that_is_named(tmp_path: Path) -> None:
+    """Recovering takes it back and no more; the core stays what it was."""
+    interrupted(tmp_path / "store")
+    folder = tmp_path / "store"
+    (folder / "phase2_config.json").write_text(
+        json.dumps({"replacement_config": {"manifest": "companion.json"}})
+    )
+    found = study.core(load_config(folder))
+    assert found.level is Level.WARNING
+    assert found.mend == "emojudge deploy recover"
+    done = emojudge("deploy", "recover", cwd=folder)
+    assert done.returncode == 0
+    assert "interrupted" in done.stdout
+    status = replacer(folder).status()
+    assert status.interrupted is None
+    assert status.current is not None
+    assert status.current.number == 2
 
 
 async def test_lines_that_cannot_be_read_are_told(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     # Torch and llama.cpp come from pip's cache, as `make` left them.
     packages = ["-c", str(ROOT / "constraints.txt"), f"{wheel}[demo]"]
+    if index := os.environ.get("TORCH_INDEX"):
+        packages = ["--extra-index-url", index, *packages]
     subprocess.run(
         [folder / "venv/bin/pip", "install", "-q", "--no-compile", *packages],
         check=True,

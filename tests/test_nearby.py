@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
+from emojudge.candidates.discover import discover
 from emojudge.candidates.nearby import Nearby, find_nearby, models_in
 from emojudge.commands.init_questions import ask_start
 from emojudge.config_file import load_config
@@ -16,6 +18,9 @@ from emojudge.pipeline import setup
 from emojudge.pipeline.study import Study
 from tests.gguf_files import F16, Q8_0, language_model, write_ladder
 from tests.test_cli import emojudge
+from tests.test_deploy_places import ANA, TEAM, as_user, needs_root, shared
+
+__all__ = ["shared"]
 
 
 def near(home: Path, here: Path) -> list[Nearby]:
@@ -99,6 +104,51 @@ def test_what_another_program_keeps_becomes_candidates_without_a_copy(tmp_path: 
     assert sorted(one.name for one in linked) == ["iris-f16.gguf", "iris-q8_0.gguf"]
 
 
+def test_one_model_of_another_program_is_linked_and_a_ladder_made_of_the_link(
+    tmp_path: Path,
+) -> None:
+    other_stores(tmp_path)
+    here = tmp_path / "here"
+    wanted = near(tmp_path, here)[2]
+    said = setup.how_to_go_on(setup.init(here, setup.Start(wanted)), wanted)
+    source = here / "models" / "iris-Q8_0.gguf"
+    assert source.is_file()
+    assert f"emojudge quantize {source} --types" in said
+    assert f"--out {here / 'models'}" in said
+
+
+def test_pass_1_folders_are_named_as_discovery_names_them(tmp_path: Path) -> None:
+    for number, name in enumerate(("calm-Q8_0", "calm-F16", "calm-Q4_0")):
+        language_model(fill=number).write(tmp_path / "here" / "models" / name / "model.gguf")
+    (found,) = near(tmp_path, tmp_path / "here")
+    assert [one.name for one in found.models] == ["calm-F16", "calm-Q4_0", "calm-Q8_0"]
+    discovered = discover(tmp_path / "here" / "models").candidates
+    assert {one.name for one in discovered} == {one.name for one in found.models}
+
+
+def test_projectors_are_no_rungs(tmp_path: Path) -> None:
+    store = tmp_path / ".lmstudio/models/ana/iris"
+    language_model().write(store / "iris-Q8_0.gguf")
+    language_model(fill=1).write(store / "mmproj-iris-F16.gguf")
+    language_model(fill=2).write(tmp_path / "here" / "mmproj.gguf")
+    assert titles(near(tmp_path, tmp_path / "here")) == ["LM Studio: ana/iris 1"]
+
+
+@needs_root
+def test_stores_that_may_not_be_read_have_nothing_to_offer(shared: Path) -> None:
+    other_stores(shared)
+    (shared / ".ollama/models").chmod(0o700)
+    (shared / ".cache").chmod(0o700)
+    (shared / "here").mkdir(mode=0o755)
+    (shared / ".lmstudio").chmod(0o755)
+
+    def look() -> None:
+        found = find_nearby(shared / "here", {"HOME": str(shared)})
+        assert titles(found) == ["LM Studio: ana/iris 1"]
+
+    assert as_user(ANA, TEAM, look) == ""
+
+
 def test_links_that_cannot_be_made_name_the_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +158,10 @@ def test_links_that_cannot_be_made_name_the_copy(
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", elsewhere)
-    with pytest.raises(UsageError, match=r"Copy it: cp --reflink=auto .*blobs/0abc .*iris-0"):
+    with pytest.raises(
+        UsageError,
+        match=r"Copy them: cp --reflink=auto .*0abc .*iris-0.*1abc .*emojudge init --models",
+    ):
         setup.init(tmp_path / "here", setup.Start(near(tmp_path, tmp_path / "here")[0]))
 
 
@@ -133,6 +186,14 @@ def test_three_questions_with_answers_ready(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no model 'tiny-F17'"):
         ask_start(found, lambda question, default: next(answers))
     assert ask_start([], enter).models is None
+    answers = iter([str(tmp_path / "here" / "models"), "most bits per weight", "core"])
+    named = ask_start([], lambda question, default: next(answers))
+    assert named.models is not None
+    assert len(named.models.models) == 3
+    with pytest.raises(UsageError, match="no GGUF file in /nowhere"):
+        ask_start([], lambda question, default: "/nowhere")
+    with pytest.raises(UsageError, match="none of 0 to 1"):
+        ask_start(found, lambda question, default: "²")
 
 
 def test_init_without_a_terminal_takes_the_ladder_that_lies_in_the_folder(tmp_path: Path) -> None:
@@ -156,4 +217,25 @@ def test_init_with_options_asks_nothing_and_names_the_next_step_of_one_model(
     assert config["replacement_config"]["active_dir"] == "/srv/core"
     done = emojudge("init", tmp_path / "t", "--models", tmp_path / "nowhere")
     assert done.returncode == 2
+    (tmp_path / "none").mkdir()
+    done = emojudge("init", tmp_path / "t", "--models", tmp_path / "none")
+    assert done.returncode == 2
+    assert "There is no GGUF file in" in done.stderr
+    write_ladder(tmp_path / "ladder")
+    given = ("--models", tmp_path / "ladder", "--baseline", "tiny-F17")
+    done = emojudge("init", tmp_path / "t", *given)
+    assert done.returncode == 2
+    assert "The nearest is 'tiny-F16'" in done.stderr
     assert not (tmp_path / "t").exists()
+
+
+def test_a_new_study_is_private_and_a_teams_is_the_teams(tmp_path: Path) -> None:
+    file = setup.init(tmp_path / "own")
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    team = tmp_path / "team"
+    team.mkdir()
+    team.chmod(0o2770)
+    file = setup.init(team / "study")
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o2770
+    assert stat.S_IMODE(file.stat().st_mode) & 0o660 == 0o660

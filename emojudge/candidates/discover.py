@@ -34,7 +34,7 @@ _NOT_LANGUAGE_MODELS = {
 
 
 @dataclass
-class _Found:
+class Found:
     """A candidate's files before they are read."""
 
     name: str
@@ -55,13 +55,13 @@ class Discovered:
         return next(one for one in self.candidates if one.is_baseline)
 
 
-def _group(files: Iterable[Path], folder_name: str | None) -> list[_Found]:
+def group_shards(files: Iterable[Path], folder_name: str | None) -> list[Found]:
     """Group GGUF files of one folder into single files and split sets."""
-    groups: dict[str, _Found] = {}
+    groups: dict[str, Found] = {}
     for file in sorted(files):
         split = SPLIT_NAME.fullmatch(file.name)
         stem = split["stem"] if split else file.stem
-        groups.setdefault(stem, _Found(stem, file.parent)).shards.append(file)
+        groups.setdefault(stem, Found(stem, file.parent)).shards.append(file)
     found = list(groups.values())
     if folder_name is not None:
         for one in found:
@@ -69,8 +69,9 @@ def _group(files: Iterable[Path], folder_name: str | None) -> list[_Found]:
     return found
 
 
-def _scan(folder: Path) -> tuple[list[_Found], list[Unusable]]:
-    found = _group((path for path in folder.glob("*.gguf")), None)
+def scan(folder: Path) -> tuple[list[Found], list[Unusable]]:
+    """What a candidate folder holds by its names, and what in it has no GGUF. Raises OSError."""
+    found = group_shards((path for path in folder.glob("*.gguf")), None)
     unusable: list[Unusable] = []
     for child in sorted(path for path in folder.iterdir() if path.is_dir()):
         if not os.access(child, os.R_OK | os.X_OK):
@@ -84,7 +85,7 @@ def _scan(folder: Path) -> tuple[list[_Found], list[Unusable]]:
             continue
         files = list(child.glob("*.gguf"))
         if files:
-            found += _group(files, child.name)
+            found += group_shards(files, child.name)
             continue
         other = next(
             (path.suffix for path in sorted(child.iterdir()) if path.suffix in _OTHER_WEIGHTS), None
@@ -101,7 +102,7 @@ def _scan(folder: Path) -> tuple[list[_Found], list[Unusable]]:
     return found, unusable
 
 
-def _make_names_unique(found: list[_Found], folder: Path) -> None:
+def _make_names_unique(found: list[Found], folder: Path) -> None:
     """A file and a folder of one name are two candidates: the later says where it lies."""
     seen: set[str] = set()
     for one in found:
@@ -124,7 +125,7 @@ def why_not_a_language_model(header: GgufHeader) -> str | None:
     return None
 
 
-def _check_shards(found: _Found, headers: list[GgufHeader]) -> None:
+def _check_shards(found: Found, headers: list[GgufHeader]) -> None:
     """Raise ModelFileError unless the shards are one complete set."""
     match = SPLIT_NAME.fullmatch(found.shards[0].name)
     if match is None:
@@ -150,14 +151,14 @@ def _check_shards(found: _Found, headers: list[GgufHeader]) -> None:
 def read_model(found_name: str, shards: list[Path]) -> tuple[Specs, list[GgufHeader]]:
     """Read and check all shards of a model. Raises ModelFileError or CandidateError."""
     headers = [read_header(path) for path in shards]
-    _check_shards(_Found(found_name, shards[0].parent, shards), headers)
+    _check_shards(Found(found_name, shards[0].parent, shards), headers)
     why_not = why_not_a_language_model(headers[0])
     if why_not is not None:
         raise CandidateError(f"{why_not}: not a language model by itself")
     return specs_of(headers), headers
 
 
-def _select(found: list[_Found], wanted: tuple[str, ...], folder: Path) -> list[_Found]:
+def _select(found: list[Found], wanted: tuple[str, ...], folder: Path) -> list[Found]:
     """Keep the wanted names. Raises NoCandidates naming near ones."""
     if not wanted:
         return found
@@ -176,11 +177,11 @@ def _select(found: list[_Found], wanted: tuple[str, ...], folder: Path) -> list[
 
 
 def _find_baseline(
-    found: list[_Found],
-    chosen: list[_Found],
+    found: list[Found],
+    chosen: list[Found],
     wanted: str | None,
     resolve: Callable[[str], Path],
-) -> _Found | None:
+) -> Found | None:
     """The configured baseline, by name or path; it joins ``chosen`` where it was not."""
     if wanted is None:
         return None
@@ -191,7 +192,7 @@ def _find_baseline(
         return by_name[wanted]
     path = resolve(wanted)
     files = sorted(path.glob("*.gguf")) if path.is_dir() else [path] if path.is_file() else []
-    groups = _group(files, path.name if path.is_dir() else None)
+    groups = group_shards(files, path.name if path.is_dir() else None)
     if len(groups) != 1:
         near = difflib.get_close_matches(wanted, by_name, n=2, cutoff=0.4)
         raise UsageError(
@@ -232,7 +233,7 @@ def scan_names(
     wanted: tuple[str, ...],
     baseline: str | None,
     resolve: Callable[[str], Path],
-) -> tuple[list[_Found], _Found | None, list[Unusable]]:
+) -> tuple[list[Found], Found | None, list[Unusable]]:
     """What would be compared, the baseline if one is named, and what has no GGUF.
 
     Nothing is read yet. Raises NoCandidates or UsageError.
@@ -242,9 +243,28 @@ def scan_names(
             f"The candidate folder {folder} does not exist. Set candidate_dir in the config to "
             "the folder of your GGUF files, or make a ladder with `emojudge quantize`."
         )
-    found, unusable = _scan(folder)
+    found, unusable = scan(folder)
     chosen = list(_select(found, wanted, folder)) if found else []
     return chosen, _find_baseline(found, chosen, baseline, resolve), unusable
+
+
+def unreadable(chosen: Iterable[Found]) -> list[Unusable]:
+    """Those whose headers are not sound, without hashing anything."""
+    wrong = []
+    for one in chosen:
+        try:
+            read_model(one.name, one.shards)
+        except CandidateError as problem:
+            wrong.append(_unusable(one, problem))
+    return wrong
+
+
+def _unusable(one: Found, problem: CandidateError) -> Unusable:
+    return Unusable(
+        name=visible_line(one.name),
+        reason=visible_line(str(problem)),
+        remedy="copy or make the file again, or move it out of the folder",
+    )
 
 
 def discover(
@@ -272,13 +292,7 @@ def discover(
             specs, _ = read_model(one.name, one.shards)
             files = tuple(describe_file(path, known or {}, progress) for path in one.shards)
         except CandidateError as problem:
-            unusable.append(
-                Unusable(
-                    name=name,
-                    reason=visible_line(str(problem)),
-                    remedy="copy or make the file again, or move it out of the folder",
-                )
-            )
+            unusable.append(_unusable(one, problem))
             continue
         pass1, pass1_problem = read_pass1(one.folder)
         candidate = Candidate(
@@ -320,11 +334,11 @@ def check_judge_model(judge: str, path: Path) -> tuple[Specs, list[Path]]:
     """
     wrong = f"The model of judge {judge} ({path})"
     if path.is_dir():
-        groups = _group(sorted(path.glob("*.gguf")), None)
+        groups = group_shards(sorted(path.glob("*.gguf")), None)
     elif path.is_file():
         split = SPLIT_NAME.fullmatch(path.name)
         pattern = f"{glob.escape(split['stem'])}-*-of-{split['count']}.gguf" if split else None
-        groups = _group(sorted(path.parent.glob(pattern)) if pattern else [path], None)
+        groups = group_shards(sorted(path.parent.glob(pattern)) if pattern else [path], None)
     else:
         raise UsageError(
             f"{wrong} does not exist. Correct judging_config.judges in the config, or take the "

@@ -1,1 +1,1 @@
-"""What the command line does once it is parsed: options, results, one file a subject."""
+"""The command line behind ``cli.py``: groups of commands, and what they share."""

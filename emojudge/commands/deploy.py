@@ -68,17 +68,26 @@ def deploy_validate(
         raise typer.Exit(1)
 
 
-def _core_is_now(generation: Generation) -> None:
-    say(
+def _core_is_now(generation: Generation, as_json: bool) -> None:
+    said = (
         f"The core is now generation {generation.number}, {generation.manifest.name}: "
         f"{generation.manifest.model_path}"
     )
+    value = {
+        "generation": generation.number,
+        "name": generation.manifest.name,
+        "model_path": generation.manifest.model_path,
+        "sha256": generation.manifest.sha256,
+    }
+    result(value, as_json, [said])
 
 
 @deploy_app.command("adopt")
-def deploy_adopt(path: PathArgument, config: ConfigOption = Path()) -> None:
+def deploy_adopt(
+    path: PathArgument, config: ConfigOption = Path(), as_json: JsonOption = False
+) -> None:
     """Take over the core in use as the first generation."""
-    _core_is_now(_replacer(config).adopt(existing(path), path.stem, _steps()))
+    _core_is_now(_replacer(config).adopt(existing(path), path.stem, _steps()), as_json)
 
 
 @deploy_app.command("replace")
@@ -88,22 +97,25 @@ def deploy_replace(
     force: Annotated[
         str | None, typer.Option("--force", help="Your reason to override judgement gates.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a model the core."""
     from emojudge.deploy.building import Incoming
 
     incoming = Incoming(path=existing(path), name=path.stem)
-    _core_is_now(_replacer(config).replace(incoming, force=force, progress=_steps()))
+    _core_is_now(_replacer(config).replace(incoming, force=force, progress=_steps()), as_json)
 
 
 @deploy_app.command("backup")
 def deploy_backup(
     config: ConfigOption = Path(),
     label: Annotated[str, typer.Option("--label", help="What to call it.")] = "by hand",
+    as_json: JsonOption = False,
 ) -> None:
     """Pin the current core."""
     backup = _replacer(config).backup(label)
-    say(f"{backup.backup_id} keeps generation {backup.generation}.")
+    said = f"{backup.backup_id} keeps generation {backup.generation}."
+    result(backup.model_dump(mode="json"), as_json, [said])
 
 
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why, for the audit.")]
@@ -121,15 +133,25 @@ def deploy_restore(
     ],
     config: ConfigOption = Path(),
     reason: ReasonOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make an earlier generation the core again."""
-    _core_is_now(_replacer(config).restore_named(backup, reason=reason))
+    _core_is_now(_replacer(config).restore_named(backup, reason=reason), as_json)
 
 
 @deploy_app.command("rollback")
-def deploy_rollback(config: ConfigOption = Path(), reason: ReasonOption = None) -> None:
+def deploy_rollback(
+    config: ConfigOption = Path(), reason: ReasonOption = None, as_json: JsonOption = False
+) -> None:
     """Go back to the core before the last change."""
-    _core_is_now(_replacer(config).rollback(reason=reason))
+    _core_is_now(_replacer(config).rollback(reason=reason), as_json)
+
+
+@deploy_app.command("recover")
+def deploy_recover(config: ConfigOption = Path(), as_json: JsonOption = False) -> None:
+    """End what a crash interrupted, and say what was done."""
+    said = _replacer(config).recover()
+    result({"done": said}, as_json, [said or "nothing was interrupted"])
 
 
 @deploy_app.command("remove-backup")
@@ -141,13 +163,15 @@ def deploy_remove_backup(
         ),
     ],
     config: ConfigOption = Path(),
+    as_json: JsonOption = False,
 ) -> None:
     """Take a backup away.
 
     The next promotion clears away what nothing keeps any more.
     """
     removed = _replacer(config).remove_backup(backup)
-    say(f"{removed.backup_id} keeps generation {removed.generation} no more.")
+    said = f"{removed.backup_id} keeps generation {removed.generation} no more."
+    result(removed.model_dump(mode="json"), as_json, [said])
 
 
 @deploy_app.command("list-backups")
@@ -171,10 +195,11 @@ def deploy_export(
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
     config: ConfigOption = Path(),
+    as_json: JsonOption = False,
 ) -> None:
     """Copy a backup's model and manifest to another place."""
-    copies = _replacer(config).export(backup, folder, _steps())
-    say(f"{backup} is now also {', '.join(str(one) for one in copies)}.")
+    copies = [str(one) for one in _replacer(config).export(backup, folder, _steps())]
+    result({"files": copies}, as_json, [f"{backup} is now also {', '.join(copies)}."])
 
 
 @deploy_app.command("scrub")

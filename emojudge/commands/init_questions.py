@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from emojudge.candidates.nearby import Nearby
+from emojudge.candidates.nearby import Nearby, models_in
 from emojudge.errors import UsageError
 from emojudge.pipeline.setup import CORE_DIR, PASS1_MODELS, Start
 from emojudge.say import say
@@ -24,16 +25,30 @@ def ask_start(nearby: Sequence[Nearby], ask: Ask) -> Start:
 
 def _ask_models(nearby: Sequence[Nearby], ask: Ask) -> Nearby | None:
     if not nearby:
-        return None
+        return _named_folder(ask("Where are your GGUF files?", PASS1_MODELS))
     for number, one in enumerate(nearby, start=1):
         say(f"  {number}  {one.title}  {one}")
     say(f"  0  none of these: {PASS1_MODELS}, or what you write into the config")
     return chosen(nearby, ask("Which models?", "1"))
 
 
+def _named_folder(answer: str) -> Nearby | None:
+    """The models of a folder that somebody named; Pass 1's may be made later. Raises UsageError."""
+    if answer == PASS1_MODELS:
+        return None
+    folder = Path(answer).expanduser()
+    found = models_in(folder) if folder.is_dir() else None
+    if found is None or not found.models:
+        raise UsageError(
+            f"There is no GGUF file in {folder}; nothing was written. Start `emojudge init` again, "
+            "or with --yes to name the folder later in the config."
+        )
+    return found
+
+
 def chosen(nearby: Sequence[Nearby], answer: str) -> Nearby | None:
     """The models of an answer: a number from the list. Raises UsageError."""
-    if not answer.strip().isdigit() or int(answer) > len(nearby):
+    if not answer.strip().isdecimal() or int(answer) > len(nearby):
         raise UsageError(
             f"{answer!r} is none of 0 to {len(nearby)}; nothing was written. Start `emojudge init` "
             "again, or name a folder: emojudge init --models DIR."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -37,26 +38,60 @@ def existing(file: Path) -> Path:
     return file
 
 
+class CannotPrint(Exception):
+    """Standard output takes nothing; ``reason`` is None where its reader only left."""
+
+    def __init__(self, problem: OSError | None) -> None:
+        gone = problem is not None and problem.errno == errno.EPIPE
+        why = "it is closed" if problem is None else (problem.strerror or str(problem)).lower()
+        self.reason = None if gone else why
+        super().__init__(self.reason)
+
+
+def write_out(text: str) -> None:
+    """Write to standard output at once. Raises CannotPrint."""
+    if sys.stdout is None:
+        raise CannotPrint(None)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as problem:
+        raise CannotPrint(problem) from problem
+
+
+def write_file(content: bytes) -> None:
+    """A file's content to standard output, whatever the locale. Raises CannotPrint."""
+    if sys.stdout is None:
+        raise CannotPrint(None)
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except OSError as problem:
+        raise CannotPrint(problem) from problem
+
+
 def result(value: Any, as_json: bool, lines: list[str], notes: Sequence[str] = ()) -> None:
     """Print a command's result; notes follow it, dim on a terminal."""
     if as_json:
         import json
 
-        print(json.dumps(value, indent=2, ensure_ascii=not speaks_unicode(sys.stdout)))
-    else:
-        from emojudge.text import visible
+        ascii_only = not speaks_unicode(sys.stdout)
+        write_out(json.dumps(value, indent=2, ensure_ascii=ascii_only) + "\n")
+        return
+    from emojudge.text import visible
 
-        for line in lines:
-            print(visible(line))
-        dim, plain = ("\x1b[2m", "\x1b[0m") if _styled() else ("", "")
-        for note in notes:
-            print(f"{dim}{visible(note)}{plain}")
+    dim, plain = ("\x1b[2m", "\x1b[0m") if _styled() else ("", "")
+    printed = [visible(line) for line in lines]
+    printed += [f"{dim}{visible(note)}{plain}" for note in notes]
+    if printed:
+        write_out("\n".join(printed) + "\n")
 
 
 def _styled() -> bool:
     """Whether stdout is a terminal whose user has not asked for plain text."""
     dumb = os.environ.get("TERM", "dumb") == "dumb"
-    return sys.stdout.isatty() and not dumb and not os.environ.get("NO_COLOR")
+    out = sys.stdout
+    return out is not None and out.isatty() and not dumb and not os.environ.get("NO_COLOR")
 
 
 def load(config: Path, prompts: int | None = None) -> LoadedConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,18 @@ async def probe_llama() -> LlamaProbe:
         return LlamaProbe(bool(answer["gpu_offload"]), visible_line(str(answer["system"])))
     except (ValueError, KeyError) as problem:
         last = said.decode(errors="replace").strip().rpartition("\n")[2]
-        raise EngineError(f"llama.cpp cannot be loaded: {visible_line(last)}") from problem
+        raise EngineError(
+            f"llama.cpp cannot be loaded: {visible_line(last) or _ended(process.returncode)}"
+        ) from problem
+
+
+def _ended(status: int | None) -> str:
+    """How a process ended that said nothing."""
+    if status == -signal.SIGILL:
+        return "it was built for another processor (SIGILL); build it here"
+    if status is not None and status < 0:
+        return f"its process was ended by {signal.Signals(-status).name}"
+    return f"its process ended with status {status}"
 
 
 async def can_offload() -> bool:

@@ -19,6 +19,7 @@ from emojudge.ranking.decision import Kind
 from emojudge.ranking.standing import CandidateScore, Standing
 from emojudge.report.write import newest_report
 from emojudge.settings import login_name
+from emojudge.text import counted
 from emojudge.view import CoreChange, CoreSummary, StudyView
 
 
@@ -109,7 +110,7 @@ def judgement_gates(
     rated = Gate(
         name="ratings",
         status=GateStatus.PASS if own.rated_items >= wanted else GateStatus.FAIL,
-        reason=f"{own.rated_items} rated items, at least {wanted} wanted",
+        reason=f"{counted(own.rated_items, 'rated item')}, at least {wanted} wanted",
     )
     return (
         rated,

@@ -87,6 +87,8 @@ class Outcome:
                 "missing": list(self.verdict.missing),
             },
             "report": None if self.report is None else str(self.report),
+            "notes": list(self.notes),
+            "next": None if self.stopped is None else str(self.stopped),
         }
 
     def lines(self) -> list[str]:

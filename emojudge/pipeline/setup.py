@@ -49,14 +49,15 @@ def write_study_files(folder: Path, config: dict[str, Any]) -> Path:
     if file.exists():
         raise _there_already(file)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        paths.make_private_folder(folder)
+        mode = paths.file_mode(folder)
         prompts = folder / BUNDLED_NAME
         if not prompts.exists():
-            paths.write_durably(prompts, bundled_prompts())
+            paths.write_durably(prompts, bundled_prompts(), exact_mode=mode)
         schema = json.dumps(json_schema(), indent=2) + "\n"
-        paths.write_durably(folder / SCHEMA_NAME, schema.encode())
+        paths.write_durably(folder / SCHEMA_NAME, schema.encode(), exact_mode=mode)
         content = json.dumps({"$schema": f"./{SCHEMA_NAME}", **config}, indent=2) + "\n"
-        paths.write_durably(file, content.encode())
+        paths.write_durably(file, content.encode(), exact_mode=mode)
     except OSError as problem:
         raise UsageError(
             f"Cannot write to {folder}: {problem.strerror}. Choose a folder you may write to."
@@ -90,6 +91,9 @@ def init(folder: Path, start: Start | None = None) -> Path:
             "models_to_compare": [],
             "judging_config": {"judges": []},
             "baseline_model": start.baseline,
+            # What makes a study long or short, to be seen.
+            "performance_config": {"max_prompts": None},
+            "generation": {"samples_per_prompt": 4, "max_tokens": 200},
             "replacement_config": {
                 "active_dir": start.core,
                 "backup_dir": "backups",
@@ -112,27 +116,44 @@ def _candidate_dir(folder: Path, models: Nearby | None) -> str:
     return os.path.relpath(place, here) if near else str(place)
 
 
+def linked_files(models: Nearby, folder: Path) -> list[tuple[Path, Path]]:
+    """(another program's file, the name it gets in ``folder``) of each shard."""
+    pairs = []
+    for model in models.models:
+        many = len(model.files)
+        for number, file in enumerate(model.files, start=1):
+            shard = f"-{number:05}-of-{many:05}" if many > 1 else ""
+            pairs.append((file, folder / f"{model.name}{shard}.gguf"))
+    return pairs
+
+
 def link_models(models: Nearby, folder: Path) -> None:
     """Give another program's files names of their own, as hard links, which cost no disk.
 
-    Raises UsageError with the command that copies them where links cannot be made.
+    Raises UsageError with the commands that copy them where links cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for model in models.models:
-        for number, file in enumerate(model.files, start=1):
-            many = len(model.files) > 1
-            shard = f"-{number:05}-of-{len(model.files):05}" if many else ""
-            target = folder / f"{model.name}{shard}.gguf"
-            try:
+    left: list[tuple[Path, Path]] = []
+    why = ""
+    try:
+        paths.make_private_folder(folder)
+    except OSError as problem:
+        raise UsageError(f"Cannot make {folder}: {problem.strerror}.") from problem
+    for file, target in linked_files(models, folder):
+        try:
+            if not (target.exists() and target.samefile(file)):
                 os.link(file, target)
-            except FileExistsError:
-                continue
-            except OSError as problem:
-                raise UsageError(
-                    f"Cannot link {file} as {target}: {problem.strerror}. Copy it: cp "
-                    f"--reflink=auto {shlex.quote(str(file))} {shlex.quote(str(target))}, then "
-                    f"start the study from {folder}."
-                ) from problem
+        except OSError as problem:
+            left.append((file, target))
+            why = f"{problem.strerror}"
+    if left:
+        copies = "; ".join(
+            f"cp --reflink=auto {shlex.quote(str(file))} {shlex.quote(str(target))}"
+            for file, target in left
+        )
+        raise UsageError(
+            f"Cannot link {len(left)} of another program's files into {folder}: {why}. Copy them: "
+            f"{copies}. Then: emojudge init --models {shlex.quote(str(folder))}"
+        )
 
 
 def how_to_go_on(config: Path, models: Nearby | None) -> str:
@@ -143,11 +164,14 @@ def how_to_go_on(config: Path, models: Nearby | None) -> str:
             "`emojudge`."
         )
     if len(models.models) == 1:
-        source = shlex.quote(str(models.models[0].files[0]))
+        folder = models.folder or config.parent / LINKED_MODELS
+        source = models.models[0].files[0]
+        if models.folder is None:
+            source = linked_files(models, folder)[0][1]
         return (
             f"Wrote {config}. One model is no comparison yet: make a ladder of it with `emojudge "
-            f"quantize {source} --types Q8_0,Q5_0,Q4_0 --out {shlex.quote(str(models.folder))}`, "
-            "then run `emojudge`."
+            f"quantize {shlex.quote(str(source))} --types Q8_0,Q5_0,Q4_0 --out "
+            f"{shlex.quote(str(folder))}`, then run `emojudge`."
         )
     return (
         f"Wrote {config} for {models}. Next: `emojudge` opens the study, `emojudge doctor` looks "

@@ -130,8 +130,13 @@ def _nothing_yet(
         )
         return sentence, (), ("name the best in models_to_compare",)
     if judging.ai_judge_weight > 0 and all(score.ai is None for score in standing.scores):
+        sentence = (
+            "The AI has no score of a candidate yet: too few prompts are judged."
+            if view.judgements
+            else "Nothing is judged yet."
+        )
         return (
-            "Nothing is judged yet.",
+            sentence,
             (),
             ("`emojudge run --phase ai-judge`, or s on Candidates",),
         )

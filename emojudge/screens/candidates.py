@@ -159,7 +159,8 @@ class CandidatesScreen(StudyScreen):
                     (f" → {unusable.remedy}", "$quiet"),
                 )
             )
-        if status.running and self.desk.estimate:
+        measured = any(one.tokens_per_second for one in status.progress.values())
+        if status.running and self.desk.estimate and not measured:
             lines += [Content(""), Content.styled(self.desk.estimate, "$quiet")]
         if status.problem:
             lines.append(Content.assemble((f"✗ {visible_line(status.problem)}", "$failed")))

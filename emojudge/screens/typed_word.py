@@ -24,7 +24,7 @@ class Asked:
 
 
 REASON = Asked("your reason, for the audit", "a reason is needed, because not every gate passed")
-WHY = Asked("why, for the audit, if you like")
+WHY = Asked("why, for the audit, if you like (tab)")
 LABEL = Asked("what to call it", "a name is needed, so that it can be told from others")
 
 
@@ -58,11 +58,16 @@ class TypedWordDialog(ModalScreen[Confirmation | None]):
         with Vertical(classes="dialog") as box:
             box.border_title = self._title
             yield Static("\n".join(self._lines), markup=False)
-            if self._asks is not None:
-                yield Static(Content.styled(self._asks.label, "$quiet"))
-                yield Input(id="text")
-            yield Static(Content.assemble(("type ", "$quiet"), (self._word, "bold")))
-            yield Input(id="word")
+            word = (
+                Static(Content.assemble(("type ", "$quiet"), (self._word, "bold"))),
+                Input(id="word"),
+            )
+            if self._asks is None:
+                yield from word
+            else:
+                text = Static(Content.styled(self._asks.label, "$quiet")), Input(id="text")
+                # What may stay empty comes last, or the word would be typed into it.
+                yield from (*text, *word) if self._asks.missing else (*word, *text)
             yield Static("", id="missing", markup=False)
             yield Static(Content.styled("⏎ goes on · esc changes nothing", "$quiet"))
 
@@ -71,8 +76,9 @@ class TypedWordDialog(ModalScreen[Confirmation | None]):
         self.set_focus(self.query(Input).first())
 
     def action_advance(self) -> None:
-        """From the text to the word; the word's own enter goes on."""
-        if self.focused is None or self.focused.id != "text":
+        """From a text that is needed to the word; every other enter goes on."""
+        needed = self._asks is not None and bool(self._asks.missing)
+        if not needed or self.focused is None or self.focused.id != "text":
             raise SkipAction
         self.set_focus(self.query_one("#word", Input))
         # What was typed before this enter may not be in the input yet.
@@ -91,6 +97,7 @@ class TypedWordDialog(ModalScreen[Confirmation | None]):
         missing = self.query_one("#missing", Static)
         if "".join(word.value.split()).casefold() != self._word:
             missing.update(f"that is not {self._word}")
+            self.set_focus(word)
         elif asks is not None and asks.missing and not text:
             missing.update(asks.missing)
             self.set_focus(self.query_one("#text", Input))

@@ -44,7 +44,12 @@ class AgreementLine(Widget):
                 ("AI", "$ai"),
                 (" vs ", "$quiet"),
                 ("you", "$people"),
-                (" · after the first submitted item", "$quiet"),
+                (
+                    " · the AI has judged none of your items yet"
+                    if self.shown_items
+                    else " · after the first submitted item",
+                    "$quiet",
+                ),
             )
         said = agreement_parts(agreement, self.shown_items or agreement.items)
         parts = [(text, VOICE_STYLES[voice.value]) for text, voice in said]

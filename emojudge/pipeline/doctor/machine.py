@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import shutil
 import sys
 import tempfile
@@ -21,6 +19,7 @@ from emojudge.pipeline.doctor.findings import Finding, failure, warning, well
 from emojudge.text import counted, human_bytes
 
 TESTED_PYTHONS = ((3, 11), (3, 12), (3, 13))
+"""Of the last two all but what needs torch; see docs/install.md."""
 _CGROUP = Path("/sys/fs/cgroup")
 _LITTLE_DISK = 1_000_000_000
 _RESERVE = 64_000_000
@@ -77,10 +76,15 @@ def cpu_quota(cgroup: Path = _CGROUP) -> float | None:
         return None
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(psutil.Process().cpu_affinity() or [0]) if psutil.LINUX else psutil.cpu_count() or 1
+
+
 def processors(threads: int | None, quota: float | None, cores: int | None = None) -> Finding:
     """Threads of the config against the cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if cores is None else cores
-    if quota is not None and quota < cores:
+    cores = usable_cores() if cores is None else cores
+    if quota is not None and quota < (cores if threads is None else threads):
         return warning(
             "processors",
             f"{cores} in sight, but this container may use {quota:.1f}: threads would wait for "
@@ -122,48 +126,41 @@ def filesystem_of(folder: Path) -> str:
     return max(inside, key=lambda one: len(one.mountpoint)).fstype if inside else "unknown"
 
 
-def shares_blocks(folder: Path) -> bool | None:
-    """Whether a copy costs no disk here (reflinks); None where nothing can be written."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=".emojudge-", dir=folder) as name:
-            source, copy = Path(name) / "source", Path(name) / "copy"
-            source.write_bytes(bytes(4096))
-            with source.open("rb") as one, copy.open("wb") as other:
-                return reflink(one.fileno(), other.fileno())
-    except OSError as problem:
-        if problem.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOSPC):
-            return None
-        raise
+def shares_blocks(folder: Path) -> bool:
+    """Whether a copy costs no disk here (reflinks). Raises OSError where nothing can be written."""
+    with tempfile.TemporaryDirectory(prefix=".emojudge-", dir=folder) as name:
+        source, copy = Path(name) / "source", Path(name) / "copy"
+        source.write_bytes(bytes(4096))
+        with source.open("rb") as one, copy.open("wb") as other:
+            return reflink(one.fileno(), other.fileno())
 
 
-def disk(what: str, folder: Path, needed: int) -> Finding:
-    """Room and kind of filesystem where something is stored; ``needed`` bytes are asked for."""
+def disk(what: str, folder: Path, needed: int, *, failing: bool = True) -> Finding:
+    """Room and kind of filesystem where something is stored; ``needed`` bytes are asked for.
+
+    Not ``failing`` where a run does without: then what is missing is a warning.
+    """
     while not folder.is_dir():
         folder = folder.parent
     folder = folder.resolve()
+    wrong = failure if failing else warning
     free = shutil.disk_usage(folder).free
     kind = filesystem_of(folder)
-    shared = shares_blocks(folder)
     text = f"{human_bytes(free)} free in {folder} ({kind})"
-    if shared is None:
-        return warning(
-            what, f"{text}, and nothing can be written there", f"ls -ld {folder}; df {folder}"
-        )
-    text += ", copies share blocks" if shared else ", no reflinks"
+    look = f"du -xh --max-depth=2 {folder} | sort -h | tail"
     if free < needed + _RESERVE:
-        return failure(
-            what,
-            f"{text}; {human_bytes(needed)} are wanted",
-            f"free some space: du -xh --max-depth=2 {folder} | sort -h | tail",
-        )
+        room = human_bytes(needed + _RESERVE)
+        return wrong(what, f"{text}; {room} are wanted", f"free some space: {look}")
+    try:
+        text += ", copies share blocks" if shares_blocks(folder) else ", no reflinks"
+    except OSError as problem:
+        mend = f"ls -ld {folder}; df {folder}"
+        return wrong(what, f"{text}; nothing can be written there: {problem.strerror}", mend)
     if kind.startswith(_NETWORK_FILESYSTEMS):
-        return warning(
-            what,
-            f"{text}: locks and fsync are only as good as that server's",
-            "put it on a local disk",
-        )
+        said = f"{text}: locks and fsync are only as good as that server's"
+        return warning(what, said, "put it on a local disk")
     if free < _LITTLE_DISK:
-        return warning(what, text, f"free some space: du -xh --max-depth=2 {folder} | sort -h")
+        return warning(what, text, f"free some space: {look}")
     return well(what, text)
 
 

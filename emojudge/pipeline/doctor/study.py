@@ -66,7 +66,7 @@ def core(loaded: LoadedConfig) -> Finding:
         )
     text = f"generation {status.current.number}, {status.current.manifest.name}"
     if status.interrupted is not None:
-        return warning("core", f"{text}; {status.interrupted}", "emojudge deploy rollback")
+        return warning("core", f"{text}; {status.interrupted}", "emojudge deploy recover")
     back = status.predecessor
     if status.read_only is not None:
         return well("core", f"{text}; {status.read_only}")
