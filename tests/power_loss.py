@@ -76,7 +76,7 @@ class Recording:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.after: str | None = None
+        self.after: tuple[str, int] | None = None
         """What the operation acknowledged, for whoever judges."""
         self.start = self._read(root)
         self.before = {id(one): (one, dict(one.entries)) for one in self._folders(self.start)}

@@ -119,6 +119,7 @@ def test_completion_knows_phases_and_backups(study: Path) -> None:
     assert "ai-judge" in completed("emojudge run --phase ")
     assert "ordinal" in completed("emojudge agree --level ")
     assert "backup_" in completed("emojudge deploy restore b")
+    assert completed("emojudge deploy restore ").split()[0] == "1"
 
 
 async def test_a_run_prints_its_result_on_stdout(tmp_path: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from textwrap import indent
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +22,6 @@ from emojudge.pipeline.study import Study
 from tests.core_stores import current_model, promote, replacer, write_models
 from tests.studies import well_rated_study, write_study
 from tests.test_ensemble import ai_judge, standing
-from tests.test_screens import make_app, screen_text, until
 
 PAGE = Path(__file__).parent.parent / "CONTRIBUTING.md"
 
@@ -81,14 +85,62 @@ def test_a_deploy_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert current_model(tmp_path)
 
 
-async def test_a_screen(tmp_path: Path) -> None:
-    kind = taught("A screen")["RatersScreen"]
-    study = await well_rated_study(tmp_path)
+_LOOK = """
+import asyncio, sys
+from pathlib import Path
+from emojudge.config_file import load_config
+from emojudge.pipeline.study import Study
+from tests.test_screens import make_app, screen_text, until
+
+async def main():
+    study = Study(load_config(Path(sys.argv[1])))
     app = make_app(study)
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: app.study_is_up)
-        app.add_mode("raters", lambda: kind(app.desk, {}))
-        app.switch_mode("raters")
-        await until(pilot, lambda: "ana: " in screen_text(app))
-        assert "raters" in screen_text(app)
+        await pilot.press("f6")
+        await until(pilot, lambda: "raters" in screen_text(app))
+        await pilot.pause(0.3)
+        print(screen_text(app))
     study.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_screen(tmp_path: Path) -> None:
+    """The steps that the page names, in a copy of the package."""
+    (tmp_path / "study").mkdir()
+    study = await well_rated_study(tmp_path / "study")
+    study.close()
+    root = PAGE.parent
+    for name in ("emojudge", "tests"):
+        skipped = shutil.ignore_patterns("__pycache__", "__snapshots__")
+        shutil.copytree(root / name, tmp_path / "copy" / name, ignore=skipped)
+    package = tmp_path / "copy" / "emojudge"
+    section = PAGE.read_text().split("### A screen\n", 1)[1].split("\n## ", 1)[0]
+    key, up = re.findall(r"```\n(.*?)```", section, re.DOTALL)[:2]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (package / "screens" / "raters.py").write_text(code)
+
+    def edit(file: str, anchor: str, text: str) -> None:
+        content = (package / file).read_text()
+        assert content.count(anchor) == 1, anchor
+        (package / file).write_text(content.replace(anchor, text))
+
+    edit("actions.py", "RESULTS, DEPLOY)", 'RESULTS, DEPLOY, "raters")')
+    edit(
+        "actions.py",
+        "ACTIONS: tuple[Action, ...] = (\n",
+        f"ACTIONS: tuple[Action, ...] = (\n    {key}",
+    )
+    anchor = '        self.add_mode("deploy", lambda: DeployScreen(desk, keymap))\n'
+    edit("app.py", anchor, anchor + indent(up, " " * 8))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _LOOK, str(tmp_path / "study")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path / "copy",
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "copy")},
+    )
+    assert done.returncode == 0, done.stderr[-800:]
+    assert "ana: " in done.stdout

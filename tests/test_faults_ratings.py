@@ -164,13 +164,12 @@ def test_a_disk_that_is_full_at_twenty_places(template: Path, tmp_path: Path) ->
     assert 0 < refused < _SIZES
 
 
-def test_no_acknowledged_rating_is_lost_with_the_power(template: Path, tmp_path: Path) -> None:
-    folder, told = Evenings(template, tmp_path).fresh()
+def recorded(folder: Path, told: Path) -> tuple[Recording, list[int]]:
+    """An evening's events, and after how many of them each item was acknowledged."""
     recording = Recording(folder)
     status, lines = trace(partial(evening, folder, told), CALLS, *OPTIONS)
     assert status == DONE, lines[-3:]
     process = int(lines[0].split()[0])
-    # Where each item was acknowledged, among the events of the study's folder.
     marks = []
     for line in lines:
         recording.follow([line], process)
@@ -178,6 +177,29 @@ def test_no_acknowledged_rating_is_lost_with_the_power(template: Path, tmp_path:
         if number == str(process) and call.strip().startswith("write(") and _TOLD in call:
             marks.append(len(recording.events))
     assert len(marks) == _ITEMS
+    return recording, marks
+
+
+def test_leaving_out_an_fsync_of_the_log_is_found_out(template: Path, tmp_path: Path) -> None:
+    """Without any of those that an acknowledged item rests on, some state has lost one."""
+    folder, told = Evenings(template, tmp_path).fresh()
+    recording, marks = recorded(folder, told)
+    draw = random.Random(7)
+    # The last fsync before an item was acknowledged is the one that it rests on.
+    needed = [max(place for place in recording.syncs if place < mark) for mark in marks]
+    for place, mark in zip(needed, marks, strict=True):
+        lost = False
+        for _ in range(_STATES):
+            recording.lose_power(mark, draw, place).build(folder)
+            lost = lost or stored(folder) < _BEFORE + marks.index(mark) + 1
+        assert lost, place
+    print(f"rating: {len(needed)} fsyncs left out, each found out")
+    remove(folder)
+
+
+def test_no_acknowledged_rating_is_lost_with_the_power(template: Path, tmp_path: Path) -> None:
+    folder, told = Evenings(template, tmp_path).fresh()
+    recording, marks = recorded(folder, told)
     draw = random.Random(5)
     states = _STATES_DEEP if os.environ.get("EMOJUDGE_DEEP") else _STATES
     for _ in range(states):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from emojudge.deploy.generation import Generation
     from emojudge.deploy.progress import Progress
     from emojudge.deploy.replacer import CoreModelReplacer
+    from emojudge.deploy.status import Status
 
 deploy_app = typer.Typer(
     help="Adopt, replace, back up and roll back the core.",
@@ -27,16 +28,31 @@ PathArgument = Annotated[
 ]
 
 
-def known_backups(incomplete: str) -> list[str]:
-    """For the shell's completion: backups of the study in this folder."""
+def _status_here() -> Status | None:
+    """The core store of the study in this folder, for the shell's completion."""
+    from emojudge.config_file import load_config
     from emojudge.errors import EmojudgeError
+    from emojudge.pipeline.deploying import replacer_for
 
     try:
-        names = [one.backup_id for one in _replacer(Path()).list_backups()]
+        return replacer_for(load_config(Path())).status()
     except EmojudgeError:
         # Nobody can be told while a shell completes.
-        return []
+        return None
+
+
+def known_backups(incomplete: str) -> list[str]:
+    """Backups that begin so."""
+    status = _status_here()
+    names = [one.backup_id for one in status.backups] if status is not None else []
     return [one for one in names if one.startswith(incomplete)]
+
+
+def known_generations(incomplete: str) -> list[str]:
+    """Backups, and numbers of generations, that begin so."""
+    status = _status_here()
+    numbers = [str(one.number) for one in status.generations] if status is not None else []
+    return [one for one in numbers if one.startswith(incomplete)] + known_backups(incomplete)
 
 
 def _replacer(config: Path) -> CoreModelReplacer:
@@ -128,7 +144,7 @@ def deploy_restore(
         typer.Argument(
             metavar="BACKUP",
             help="A backup's name or label, or a generation's number.",
-            autocompletion=known_backups,
+            autocompletion=known_generations,
         ),
     ],
     config: ConfigOption = Path(),
