@@ -137,7 +137,7 @@ async def test_the_marked_generation_is_restored_with_a_typed_word(tmp_path: Pat
         for place in (1, 2):
             store.replace(incoming(app, place), judgements=PASSED)
         await until(pilot, lambda: "core now   generation 3" in screen_text(app))
-        await pilot.press("down", "down", "enter", *"calmer", "enter", *"restore", "enter")
+        await pilot.press("down", "down", "enter", *"restore", "tab", *"calmer", "enter")
         await until(pilot, lambda: "core now   generation 1" in screen_text(app))
         last = store.status().audit[-1]
         assert (last.action, last.before, last.after) == ("restore", 3, 1)

@@ -251,7 +251,7 @@ async def test_promote_and_roll_back_from_the_deploy_screen(tmp_path: Path) -> N
         await until(pilot, lambda: "generation 2" in screen_text(app))
         await pilot.press("b", *"good", "enter", *"pin", "enter")
         await until(pilot, lambda: any(not one.automatic for one in store.list_backups()))
-        await pilot.press("r", "enter", *"rollback", "enter")
+        await pilot.press("r", *"rollback", "enter")
         await until(pilot, lambda: store.status().audit[-1].action == "rollback")
         await until(pilot, lambda: "1 F16" in screen_text(app))
         await pilot.press("r", "escape")

@@ -108,7 +108,7 @@ def test_rate_quit_return_promote_and_roll_back(
         assert core() != first
         terminal.press("r")
         terminal.wait_for("Back to generation 1")
-        terminal.press("\rrollback\r")
+        terminal.press("rollback\r")
         terminal.wait_for("core now   generation 1")
         assert core() == first
         terminal.press("q")
