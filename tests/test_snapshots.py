@@ -60,7 +60,8 @@ async def settled(pilot: Pilot[None], *, skip: bool = True) -> None:
     """Everything that is going to show is shown; without ``skip`` the text is left as it comes."""
     app = pilot.app
     assert isinstance(app, EmojudgeApp)
-    for _ in range(500):
+    # The forecast of a verdict takes many seconds on a busy machine.
+    for _ in range(5000):
         await pilot.pause(0.02)
         at_rest = app.study_is_up and not app.desk.study.state.status.running
         if at_rest and app.desk.insights.current:
