@@ -385,7 +385,7 @@ def config_check(
 ) -> None:
     """Check a config: every error with line and column."""
     from emojudge.commands.support import check_inputs
-    from emojudge.config_file import UnsoundConfig
+    from emojudge.errors import UnsoundConfig
 
     try:
         loaded = load(file)

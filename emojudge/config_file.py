@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from emojudge.config import Config
 from emojudge.config_older import LOG_LEVEL_KEY, take_older_keys
-from emojudge.errors import ConfigError
+from emojudge.errors import ConfigError, Problem, UnsoundConfig
 from emojudge.paths import CONFIG_NAME
 
 
@@ -31,6 +31,9 @@ class UnsoundConfig(ConfigError):
         super().__init__(
             f"{file} cannot be used: {listed}. `emojudge config check` shows each on its line."
         )
+
+
+_LEVELS = {"debug", "info", "warning", "error", "critical"}
 
 
 _LEVELS = {"debug", "info", "warning", "error", "critical"}

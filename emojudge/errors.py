@@ -6,7 +6,24 @@ command line prints it as it is and exits with ``exit_code``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a config; line and column count from 1, 0 where unknown."""
+
+    path: str
+    message: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        where = f"line {self.line}, column {self.column}: " if self.line else ""
+        return f"{where}{self.path}: {self.message}" if self.path else f"{where}{self.message}"
 
 
 class EmojudgeError(Exception):
@@ -23,6 +40,17 @@ class UsageError(EmojudgeError):
 
 class ConfigError(UsageError):
     """``phase2_config.json`` or ``settings.toml`` cannot be used."""
+
+
+class UnsoundConfig(ConfigError):
+    """A config with something wrong in it; ``problems`` say what and where, in order of lines."""
+
+    def __init__(self, file: Path, problems: Sequence[Problem]) -> None:
+        self.file, self.problems = file, tuple(problems)
+        listed = "; ".join(str(problem) for problem in problems)
+        super().__init__(
+            f"{file} cannot be used: {listed}. `emojudge config check` shows each on its line."
+        )
 
 
 class PromptFileError(UsageError):
@@ -86,8 +114,8 @@ class DeployError(EmojudgeError):
     """A core was not replaced; the one in use is untouched."""
 
 
-class NoSuchCore(DeployError, UsageError):
-    """There is no generation or backup of this name, or the place for a copy is taken."""
+class DeployUsageError(DeployError, UsageError):
+    """A generation, a backup or a place was named that is not there, or is taken."""
 
     exit_code = 2
 

@@ -10,7 +10,7 @@ from emojudge.deploy.copying import copy_file, hash_file
 from emojudge.deploy.generation import MANIFEST_NAME, Generation
 from emojudge.deploy.progress import Going, Progress
 from emojudge.deploy.staging import require_space
-from emojudge.errors import DeployError, NoSuchCore
+from emojudge.errors import DeployError, DeployUsageError
 from emojudge.paths import fsync_folder, write_durably
 
 
@@ -35,7 +35,7 @@ def export_generation(generation: Generation, target: Path, progress: Progress) 
     try:
         target.mkdir(parents=True, exist_ok=True)
         if any(target.iterdir()):
-            raise NoSuchCore(f"{target} is not empty. Name a new folder to export to.")
+            raise DeployUsageError(f"{target} is not empty. Name a new folder to export to.")
         require_space(target, generation.size)
         return _copy_all(generation, target, progress)
     except OSError as problem:

@@ -27,7 +27,7 @@ from emojudge.deploy.places import (
     mode_in,
     require_trusted,
 )
-from emojudge.errors import DeployError, NoSuchCore
+from emojudge.errors import DeployError, DeployUsageError
 from emojudge.paths import fsync_folder
 
 _OPEN_FOLDER = 0o755
@@ -96,7 +96,7 @@ class CoreLayout:
         if folder is None:
             numbers = sorted(number_in(one.name) or 0 for one in self.folders())
             there = ", ".join(map(str, numbers)) or "none yet"
-            raise NoSuchCore(
+            raise DeployUsageError(
                 f"There is no generation {number} in {self.root} (any more); there are: {there}."
             )
         return read_generation(folder)

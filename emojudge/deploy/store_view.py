@@ -30,7 +30,7 @@ from emojudge.deploy.progress import Going, Progress, quiet
 from emojudge.deploy.recovery import interrupted
 from emojudge.deploy.staging import free_bytes, shards_of
 from emojudge.deploy.status import Status
-from emojudge.errors import AlreadyTheCore, DeployError, NoSuchCore
+from emojudge.errors import AlreadyTheCore, DeployError, DeployUsageError
 
 _MEGABYTE = 1_000_000
 _LOG = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class CoreStoreView:
             known = ", ".join(f"{one.backup_id} “{one.label}”" for one in backups)
             there = f"there are {known}" if known else "there are none yet"
             what = f"{len(found)} backups are called" if found else "There is no backup"
-            raise NoSuchCore(
+            raise DeployUsageError(
                 f"{what} {name!r} in {self.backup_dir}; {there}. `emojudge deploy list-backups` "
                 "names them."
             )
