@@ -21,36 +21,7 @@ from emojudge.config_older import LOG_LEVEL_KEY, take_older_keys
 from emojudge.errors import ConfigError, Problem, UnsoundConfig
 from emojudge.paths import CONFIG_NAME
 
-
-class UnsoundConfig(ConfigError):
-    """What is wrong in a config, in the order of its lines."""
-
-    def __init__(self, file: Path, problems: list[Problem]) -> None:
-        self.file, self.problems = file, tuple(problems)
-        listed = "; ".join(str(problem) for problem in problems)
-        super().__init__(
-            f"{file} cannot be used: {listed}. `emojudge config check` shows each on its line."
-        )
-
-
 _LEVELS = {"debug", "info", "warning", "error", "critical"}
-
-
-_LEVELS = {"debug", "info", "warning", "error", "critical"}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong in a config; line and column count from 1, 0 where unknown."""
-
-    path: str
-    message: str
-    line: int = 0
-    column: int = 0
-
-    def __str__(self) -> str:
-        where = f"line {self.line}, column {self.column}: " if self.line else ""
-        return f"{where}{self.path}: {self.message}" if self.path else f"{where}{self.message}"
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from typing import TypeVar
 
 from emojudge.commands.support import run_until_signalled
 from emojudge.pipeline.bench.deploy import run_deploy_benchmark
@@ -14,9 +12,6 @@ from emojudge.pipeline.bench.ranking import RankingBench, run_ranking_benchmark
 from emojudge.pipeline.bench.ui import run_ui_benchmark
 from emojudge.pipeline.setup import demo_ladder
 from emojudge.say import say, say_progress
-
-T = TypeVar("T")
-_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_bench(

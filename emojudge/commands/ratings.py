@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import functools
 import io
-import signal
 import sys
 from pathlib import Path
-from typing import TypeVar
 
 from emojudge.commands.options import write_file, write_out
 from emojudge.commands.support import run_until_signalled, with_log
@@ -20,9 +18,6 @@ from emojudge.pipeline.study import Study
 from emojudge.say import say
 from emojudge.settings import load_settings, rater_name
 from emojudge.text import counted, visible
-
-T = TypeVar("T")
-_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def rate_plainly(loaded: LoadedConfig, rater: str | None) -> None:

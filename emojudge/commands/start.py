@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import signal
 import sys
 from pathlib import Path
-from typing import TypeVar
 
 import typer
 
@@ -21,9 +19,6 @@ from emojudge.pipeline.headless import HeadlessRun, Outcome
 from emojudge.pipeline.setup import prepare_demo
 from emojudge.say import say
 from emojudge.settings import load_settings
-
-T = TypeVar("T")
-_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def demo_workstation(out: Path, prompts: int | None) -> None:
