@@ -22,7 +22,7 @@ _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
 # llama.cpp's own models stay far below these; they bound the work a hostile header can ask for.
 _MAX_KEYS = 10_000
-_MAX_TENSORS = 100_000
+_MAX_TENSORS = 50_000
 _MAX_KEY_LENGTH = 65_535
 _MAX_ARRAY = 2_000_000
 _MAX_NAME = 63
