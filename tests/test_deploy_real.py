@@ -86,9 +86,9 @@ def test_weights_that_are_no_numbers_fail_their_gate(ladder: Path, tmp_path: Pat
     core = real(tmp_path)
     core.adopt(model(ladder, "Q8_0"), "Q8_0")
     path = poisoned(model(ladder, "Q8_0"), tmp_path / "nan.gguf")
-    with pytest.raises(DeployError, match=r"weights: NaN or Inf: .*has invalid data"):
+    with pytest.raises(DeployError, match=r"weights gate: NaN or Inf: .*has invalid data"):
         promote(core, path)
-    with pytest.raises(DeployError, match=r"weights: NaN or Inf"):
+    with pytest.raises(DeployError, match=r"weights gate: NaN or Inf"):
         core.replace(Incoming(path=path, name="nan"), judgements=PASSED, force="I insist")
     assert core.status().current.number == 1  # type: ignore[union-attr]
     assert list((tmp_path / "core" / "incoming").iterdir()) == []
