@@ -71,6 +71,11 @@ class Terminal:
                 break
         raise AssertionError(f"never saw {wanted} (without {without!r}) in:\n{self.text}")
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Another size, as when a person drags the window."""
+        self.screen.resize(rows, columns)
+        self.child.setwinsize(rows, columns)
+
     def press(self, keys: str) -> None:
         """Type; ``\\r`` is enter."""
         self.child.send(keys)

@@ -23,7 +23,6 @@ from tests.terminal import F3, F4, F5, Terminal
 from tests.test_cli import PROGRAM
 
 pytestmark = pytest.mark.terminal
-SIZES = pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)])
 _AGREEMENT = re.compile(r"same order (\d+%)")
 
 
@@ -65,16 +64,14 @@ def rate_item(terminal: Terminal, scores: str, number: int) -> str:
     return found[1]
 
 
-@SIZES
-def test_rate_quit_return_promote_and_roll_back(
-    ladder: Path, tmp_path: Path, columns: int, rows: int
-) -> None:
+def test_rate_quit_return_promote_and_roll_back(ladder: Path, tmp_path: Path) -> None:
+    """At 80×24, and from the results on at 120×40."""
     store = tmp_path / "emojudge-demo" / "companion" / "core"
 
     def core() -> str:
         return str(json.loads((store / "current" / "manifest.json").read_text())["name"])
 
-    with Terminal("demo", cwd=tmp_path, columns=columns, rows=rows) as terminal:
+    with Terminal("demo", cwd=tmp_path) as terminal:
         terminal.wait_for("candidates", "F16", "Q8_0")
         terminal.press(F3)
         figures = [
@@ -89,11 +86,13 @@ def test_rate_quit_return_promote_and_roll_back(
         terminal.press("q")
         assert terminal.wait_for_end() == 0
     prompt = re.findall(r"│ (.+?) +│", before)[0]
-    with Terminal("demo", cwd=tmp_path, columns=columns, rows=rows) as terminal:
+    with Terminal("demo", cwd=tmp_path) as terminal:
         terminal.wait_for("candidates", "F16", "Q8_0")
         terminal.press(F3)
         again = terminal.wait_for("3/12", "●●●●○", "●●○○○", prompt)
         assert pane_letters(again) == pane_letters(text)
+        terminal.resize(120, 40)
+        terminal.wait_for("3/12", "●●●●○", "╭─ D")
         terminal.press(F4)
         terminal.wait_for("No verdict yet", "ranking", "people")
         terminal.press(F5)
