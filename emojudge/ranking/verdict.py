@@ -79,7 +79,7 @@ def ahead_line(standing: Standing) -> str:
     if standing.ahead is None:
         return ""
     if standing.ahead.items is None:
-        return "no verdict in sight (Results, or `emojudge report`, says why)"
+        return "no verdict in sight: the results say why"
     return f"about {counted(standing.ahead.items, 'more item')} for a verdict"
 
 
