@@ -248,15 +248,30 @@ def scan_names(
     return chosen, _find_baseline(found, chosen, baseline, resolve), unusable
 
 
-def unreadable(chosen: Iterable[Found]) -> list[Unusable]:
-    """Those whose headers are not sound, without hashing anything."""
-    wrong = []
-    for one in chosen:
+def inspect(
+    folder: Path,
+    *,
+    wanted: tuple[str, ...],
+    baseline: str | None,
+    resolve: Callable[[str], Path],
+) -> tuple[list[Found], list[Unusable]]:
+    """What has a sound header, the baseline included, and what would be left out.
+
+    Nothing is hashed. Raises NoCandidates or UsageError.
+    """
+    chosen, baseline_found, left_out = scan_names(
+        folder, wanted=wanted, baseline=baseline, resolve=resolve
+    )
+    sound = []
+    every = [*chosen, *([baseline_found] if baseline_found is not None else [])]
+    for one in {one.name: one for one in every}.values():
         try:
             read_model(one.name, one.shards)
         except CandidateError as problem:
-            wrong.append(_unusable(one, problem))
-    return wrong
+            left_out.append(_unusable(one, problem))
+        else:
+            sound.append(one)
+    return sound, left_out
 
 
 def _unusable(one: Found, problem: CandidateError) -> Unusable:

@@ -48,24 +48,19 @@ class CannotPrint(Exception):
         super().__init__(self.reason)
 
 
-def write_out(text: str) -> None:
-    """Write to standard output at once. Raises CannotPrint."""
+def write_out(content: str | bytes) -> None:
+    """Write to standard output at once; bytes as they are, whatever the locale.
+
+    Raises CannotPrint.
+    """
     if sys.stdout is None:
         raise CannotPrint(None)
     try:
-        sys.stdout.write(text)
+        if isinstance(content, bytes):
+            sys.stdout.buffer.write(content)
+        else:
+            sys.stdout.write(content)
         sys.stdout.flush()
-    except OSError as problem:
-        raise CannotPrint(problem) from problem
-
-
-def write_file(content: bytes) -> None:
-    """A file's content to standard output, whatever the locale. Raises CannotPrint."""
-    if sys.stdout is None:
-        raise CannotPrint(None)
-    try:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
     except OSError as problem:
         raise CannotPrint(problem) from problem
 

@@ -8,7 +8,7 @@ import io
 import sys
 from pathlib import Path
 
-from emojudge.commands.options import write_file, write_out
+from emojudge.commands.options import write_out
 from emojudge.commands.support import run_until_signalled, with_log
 from emojudge.config_file import LoadedConfig
 from emojudge.paths import write_durably
@@ -62,7 +62,7 @@ def export_ratings(loaded: LoadedConfig, form: str, out: Path | None, *, votes: 
     elif sys.stdout is not None and sys.stdout.isatty():
         write_out(visible(text))
     else:
-        write_file(text.encode())
+        write_out(text.encode())
 
 
 def import_into(

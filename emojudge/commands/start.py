@@ -13,7 +13,6 @@ from emojudge.commands.init_questions import ask_start
 from emojudge.commands.support import load_for_command, run_headless, run_until_signalled
 from emojudge.errors import UsageError
 from emojudge.opening import open_workstation, require_terminal
-from emojudge.paths import CONFIG_NAME
 from emojudge.pipeline import setup
 from emojudge.pipeline.headless import HeadlessRun, Outcome
 from emojudge.pipeline.setup import prepare_demo
@@ -68,8 +67,7 @@ def start_study(
     """``emojudge init``: from what was given, from answers, or from what lies in the folder."""
     start = setup.Start(_given(models), baseline, core or setup.CORE_DIR)
     if ask:
-        if (folder / CONFIG_NAME).exists():
-            setup.init(folder)
+        setup.require_new(folder)
         start = ask_start(find_nearby(folder), _prompt)
     elif models is None:
         # What other programs keep is theirs: without an answer only a ladder here is taken.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from emojudge.candidates.discover import scan_names, unreadable
+from emojudge.candidates.discover import inspect
 from emojudge.candidates.ggml_types import FILE_TYPES
 from emojudge.config_file import LoadedConfig, load_config
 from emojudge.deploy.companion_manifest import CompanionManifest
@@ -27,7 +27,7 @@ from emojudge.progress_bars import ProgressBars
 from emojudge.prompts import load_prompts
 from emojudge.report.write import Written
 from emojudge.say import is_verbose, say, say_progress
-from emojudge.text import counted, sentence
+from emojudge.text import sentence
 
 T = TypeVar("T")
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -46,21 +46,16 @@ def check_inputs(loaded: LoadedConfig) -> None:
     config = loaded.config
     check_judges(loaded)
     load_prompts(loaded.resolve(config.evaluation_prompts))
-    chosen, baseline, _ = scan_names(
+    sound, left_out = inspect(
         loaded.resolve(config.candidate_dir),
         wanted=config.models_to_compare,
         baseline=config.baseline_model,
         resolve=loaded.resolve,
     )
-    every = [*chosen, *([baseline] if baseline is not None else [])]
-    wrong = unreadable(every)
-    for one in wrong:
+    for one in left_out:
         say(f"warning: {one.name} is left out: {sentence(one.reason)} {sentence(one.remedy)}")
-    if len(wrong) == len(every):
-        raise NoCandidates(
-            f"None of the {counted(len(every), 'model')} in candidate_dir can be read, so there is "
-            "nothing to compare."
-        )
+    if not sound:
+        raise NoCandidates("No model in candidate_dir can be read: there is nothing to compare.")
     wanted = config.replacement_config.manifest
     if wanted is not None and config.replacement_config.manifest_update:
         CompanionManifest(loaded.resolve(wanted)).remember()

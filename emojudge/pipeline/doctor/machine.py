@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from emojudge.deploy.copying import reflink
-from emojudge.engine.build import INSTALL, llama_build
+from emojudge.engine.build import INSTALL, REBUILD, llama_build
 from emojudge.engine.gpu import LlamaProbe, gpu_present, probe_llama, rebuild_command
 from emojudge.engine.memory import free_ram, free_vram
 from emojudge.errors import EngineError
@@ -47,8 +47,7 @@ async def llama_cpp() -> list[Finding]:
     try:
         probed = await probe_llama()
     except EngineError as problem:
-        again = f"pip install --force-reinstall --no-cache-dir --no-deps {INSTALL.split()[-1]}"
-        return [failure("llama.cpp", f"{build}: {problem}", again)]
+        return [failure("llama.cpp", f"{build}: {problem}", REBUILD)]
     return [well("llama.cpp", str(build)), gpu(probed, gpu_present())]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from emojudge.candidates.discover import scan_names, unreadable
+from emojudge.candidates.discover import inspect
 from emojudge.candidates.nearby import hub_folder
 from emojudge.config_file import LoadedConfig
 from emojudge.errors import EmojudgeError, UsageError
@@ -69,7 +69,7 @@ def candidates(loaded: LoadedConfig) -> tuple[Finding, int]:
     config = loaded.config
     folder = loaded.resolve(config.candidate_dir)
     try:
-        chosen, baseline, unusable = scan_names(
+        sound, left_out = inspect(
             folder,
             wanted=config.models_to_compare,
             baseline=config.baseline_model,
@@ -77,21 +77,17 @@ def candidates(loaded: LoadedConfig) -> tuple[Finding, int]:
         )
     except EmojudgeError as problem:
         return failure("candidates", str(problem), f"edit candidate_dir in {loaded.file}"), 0
-    every = {one.name: one for one in (*chosen, *([baseline] if baseline else []))}
-    wrong = unreadable(every.values())
-    every = {name: one for name, one in every.items() if name not in {bad.name for bad in wrong}}
-    sizes = [sum(file.stat().st_size for file in one.shards) for one in every.values()]
-    text = f"{counted(len(every), 'candidate')} in {folder}"
+    sizes = [sum(file.stat().st_size for file in one.shards) for one in sound]
+    text = f"{counted(len(sound), 'candidate')} in {folder}"
     if sizes:
         text += f", {human_bytes(sum(sizes))}, the largest {human_bytes(max(sizes))}"
-    if len(every) < 2:
-        said = "".join(f"; {one.name}: {one.reason}" for one in wrong)
+    if len(sound) < 2:
+        said = "".join(f"; {one.name}: {one.reason}" for one in left_out)
         return failure(
             "candidates",
             f"{text}: a comparison takes two{said}",
             "make a ladder: emojudge quantize model-F16.gguf --types Q8_0,Q5_0,Q4_0 --out models",
         ), max(sizes, default=0)
-    left_out = [*unusable, *wrong]
     if left_out:
         said = "; ".join(f"{one.name}: {one.reason}" for one in left_out)
         mend = left_out[0].remedy or "take it out of the folder"
