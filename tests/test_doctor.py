@@ -115,7 +115,7 @@ def test_terminals(
     escape: int | None,
     text: str,
 ) -> None:
-    (found,) = terminal.shown_on(size, environment, encoding, escape)
+    found = terminal.shown_on(size, environment, encoding, escape)
     assert text in found.text
     wrong = ("TERM=dumb", "shown as ?", "want 80×24", "for 500 ms")
     assert found.level is (Level.WARNING if text in wrong else Level.OK)

@@ -19,7 +19,7 @@ def checkup(place: Path) -> Checkup:
     found.append(machine.processors(threads, machine.cpu_quota()))
     if loaded is None:
         found += [machine.memory(0), machine.disk("disk", Path(), 0)]
-        found += [*terminal.look_at_terminal(), models.demo(), models.encoder(None), told]
+        found += [terminal.look_at_terminal(), models.demo(), models.encoder(None), told]
         return Checkup(tuple(found))
     candidates, largest = models.candidates(loaded)
     store = loaded.resolve(loaded.config.replacement_config.active_dir)
@@ -28,7 +28,7 @@ def checkup(place: Path) -> Checkup:
         machine.disk("disk", loaded.study_dir, 0),
         machine.disk("core's disk", store, largest, failing=False),
         machine.disk("cache", cache_dir(), 0),
-        *terminal.look_at_terminal(),
+        terminal.look_at_terminal(),
         models.demo(),
         models.encoder(loaded),
         told,

@@ -49,51 +49,30 @@ def shown_on(
     environment: Mapping[str, str],
     encoding: str,
     escape_time: int | None,
-) -> list[Finding]:
-    """Findings of a terminal of (columns, rows), None where there is none."""
+) -> Finding:
+    """A terminal of (columns, rows), None where there is none; the first thing that is wrong."""
     if size is None:
-        return [
-            well("terminal", "none; run, report and rate --plain work without one"),
-        ]
+        return well("terminal", "none; run, report and rate --plain work without one")
     columns, rows = size
     here = f"{columns}×{rows}, {colours(environment)}, {encoding}"
     if environment.get("TERM", "dumb") == "dumb":
-        return [
-            warning(
-                "terminal",
-                f"{here}; TERM=dumb cannot show the workstation",
-                "emojudge rate --plain, or a terminal with TERM=xterm-256color",
-            )
-        ]
+        said = f"{here}; TERM=dumb cannot show the workstation"
+        mend = "emojudge rate --plain, or a terminal with TERM=xterm-256color"
+        return warning("terminal", said, mend)
     if encoding.lower().replace("-", "") != "utf8":
-        return [
-            warning(
-                "terminal",
-                f"{here}: letters outside it are shown as ?",
-                "export LC_ALL=C.UTF-8",
-            )
-        ]
+        said = f"{here}: letters outside it are shown as ?"
+        return warning("terminal", said, "export LC_ALL=C.UTF-8")
     if columns < SMALLEST_COLUMNS or rows < SMALLEST_ROWS:
-        return [
-            warning(
-                "terminal",
-                f"{here}; the screens want {SMALLEST_COLUMNS}×{SMALLEST_ROWS}",
-                "enlarge the window or make its letters smaller",
-            )
-        ]
+        said = f"{here}; the screens want {SMALLEST_COLUMNS}×{SMALLEST_ROWS}"
+        return warning("terminal", said, "enlarge the window or make its letters smaller")
     if escape_time is not None and escape_time > _SLOW_ESCAPE_MS:
-        return [
-            warning(
-                "terminal",
-                f"{here}, in tmux, which holds back the escape key for {escape_time} ms",
-                "tmux set-option -s escape-time 10",
-            )
-        ]
+        said = f"{here}, in tmux, which holds back the escape key for {escape_time} ms"
+        return warning("terminal", said, "tmux set-option -s escape-time 10")
     inside = ", in tmux" if environment.get("TMUX") else ""
-    return [well("terminal", f"{here}{inside}")]
+    return well("terminal", f"{here}{inside}")
 
 
-def look_at_terminal() -> list[Finding]:
+def look_at_terminal() -> Finding:
     """This terminal."""
     size = os.get_terminal_size(1) if sys.stdout.isatty() else None
     encoding = (sys.stdout.encoding or locale.getpreferredencoding(False)).upper()
