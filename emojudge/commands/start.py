@@ -14,7 +14,8 @@ from emojudge.commands.support import load_for_command, run_headless, run_until_
 from emojudge.errors import UsageError
 from emojudge.opening import open_workstation, require_terminal
 from emojudge.pipeline import setup
-from emojudge.pipeline.headless import HeadlessRun, Outcome
+from emojudge.pipeline.headless import HeadlessRun
+from emojudge.pipeline.outcome import Outcome
 from emojudge.pipeline.setup import prepare_demo
 from emojudge.say import say
 from emojudge.settings import load_settings

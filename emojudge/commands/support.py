@@ -18,9 +18,10 @@ from emojudge.deploy.companion_manifest import CompanionManifest
 from emojudge.engine.quantizer import quantize_ladder
 from emojudge.errors import Interrupted, NeedsPerson, NoCandidates, UsageError
 from emojudge.pipeline.cache import CacheContents, cache_contents, prune
-from emojudge.pipeline.headless import HeadlessRun, Outcome
+from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.judges_found import JudgesFound, check_judges, judges_found, require_judges
 from emojudge.pipeline.log_file import start_log
+from emojudge.pipeline.outcome import Outcome
 from emojudge.pipeline.reporting import write_report
 from emojudge.pipeline.study import Study
 from emojudge.progress_bars import ProgressBars
