@@ -12,6 +12,7 @@ import pytest
 
 from emojudge import clock
 from emojudge.pipeline import setup
+from tests.settling import settle
 
 _REPOSITORY = Path(__file__).parent.parent
 NOON = datetime.datetime(2026, 11, 3, 12, 0, tzinfo=datetime.UTC)
@@ -29,6 +30,8 @@ def fixed_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("TERM", "xterm-256color")
     # Textual reads its own environment when it is imported, which was before this.
     monkeypatch.setattr("textual.constants.TEXTUAL_ANIMATIONS", "none")
+    for module in ("app", "pilot"):
+        monkeypatch.setattr(f"textual.{module}.wait_for_idle", settle)
     monkeypatch.setenv("PYTHONPATH", str(_REPOSITORY))
     monkeypatch.delenv("NO_COLOR", raising=False)
 
