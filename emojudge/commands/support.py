@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-import os
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -24,6 +23,7 @@ from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.outcome import Outcome
 from emojudge.pipeline.reporting import write_report
 from emojudge.pipeline.study import Study
+from emojudge.processors import usable_cores
 from emojudge.progress_bars import ProgressBars
 from emojudge.prompts import load_prompts
 from emojudge.report.write import Written
@@ -141,7 +141,7 @@ def run_quantize(source: Path, types: str, out: Path, imatrix: Path | None) -> l
             source,
             wanted,
             out,
-            threads=len(os.sched_getaffinity(0)),
+            threads=usable_cores(),
             imatrix=imatrix,
             progress=progress,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 
 from emojudge.domain import Candidate, Prompt
@@ -15,6 +14,7 @@ from emojudge.engine.modules import WORKER_MODULE
 from emojudge.errors import EngineError
 from emojudge.pipeline.cells import JUDGE_WIDTH, conversation, sample_count
 from emojudge.pipeline.study import Study
+from emojudge.processors import usable_cores
 from emojudge.store.tables import STUDY
 
 _LOG = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ async def plan_engine(study: Study, most_models: int | None = None) -> EnginePla
     at_once = models_that_fit(study, memory, width, context)
     if performance.parallel_models is None and most_models is not None:
         at_once = min(at_once, most_models)
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     plan = EnginePlan(
         width,
         at_once,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emojudge.pipeline.study import Study
+from emojudge.processors import usable_cores
 from emojudge.store.tables import RESPONSES
 from emojudge.text import counted, human_bytes, human_seconds
 
@@ -96,7 +96,7 @@ def estimate_generation(study: Study) -> Estimate:
             seconds += own * seconds_spent[sha] / count[sha]
         else:
             rough = True
-            bandwidth = bandwidth or memory_bandwidth() * len(os.sched_getaffinity(0))
+            bandwidth = bandwidth or memory_bandwidth() * usable_cores()
             seconds += own * longest * candidate.size / bandwidth
     return Estimate(
         cells=missing,

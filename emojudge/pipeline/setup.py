@@ -24,6 +24,7 @@ from emojudge.engine.quantizer import quantize_one
 from emojudge.errors import UsageError
 from emojudge.paths import CONFIG_NAME
 from emojudge.pipeline.deploying import replacer_for
+from emojudge.processors import usable_cores
 from emojudge.prompts import BUNDLED_NAME, bundled_prompts
 
 SCHEMA_NAME = "phase2_config.schema.json"
@@ -210,7 +211,7 @@ async def demo_ladder(say: Say) -> Path:
         say(f"making a ladder of {len(DEMO_TYPES)} models from {source.name}, once")
         building = ladders / f".{key}.building"
         shutil.rmtree(building, ignore_errors=True)
-        threads = len(os.sched_getaffinity(0))
+        threads = usable_cores()
         rung_source = source
         for wanted in DEMO_TYPES:
             folder = await quantize_one(rung_source, wanted, building / "models", threads=threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from emojudge.pipeline.bench.judging import (
 )
 from emojudge.pipeline.bench.text import TextCost, text_cost
 from emojudge.pipeline.cells import conversation, engine_version
+from emojudge.processors import usable_cores
 from emojudge.prompts import BUNDLED_NAME, bundled_prompts, parse_prompts
 from emojudge.text import human_bytes
 
@@ -117,7 +117,7 @@ class BenchResult:
                 "quantization": self.specs.quantization,
                 "engine": engine_version(),
                 "threads": self.threads,
-                "cores": len(os.sched_getaffinity(0)),
+                "cores": usable_cores(),
                 "flash_attention": True,
                 "repetitions": self.repetitions,
                 "tokens_per_text": self.tokens,
@@ -200,7 +200,7 @@ async def run_benchmark(
 ) -> BenchResult:
     """Time a model (minutes). Raises EngineError when it cannot be loaded or run."""
     specs, _ = read_model(model.stem, [model])
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or usable_cores()
     talks = _conversations()
     command = Bench(
         path=str(model),

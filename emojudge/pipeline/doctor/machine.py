@@ -16,11 +16,11 @@ from emojudge.engine.gpu import LlamaProbe, gpu_present, probe_llama, rebuild_co
 from emojudge.engine.memory import free_ram, free_vram
 from emojudge.errors import EngineError
 from emojudge.pipeline.doctor.findings import Finding, failure, warning, well
+from emojudge.processors import within_quota
 from emojudge.text import counted, human_bytes
 
 TESTED_PYTHONS = ((3, 11), (3, 12), (3, 13))
 """Of the last two all but what needs torch; see docs/install.md."""
-_CGROUP = Path("/sys/fs/cgroup")
 _LITTLE_DISK = 1_000_000_000
 _RESERVE = 64_000_000
 _NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs")
@@ -66,38 +66,21 @@ def gpu(probed: LlamaProbe, kind: str | None) -> Finding:
     return well("gpu", f"llama.cpp offloads to {kind or 'a GPU'}{held}")
 
 
-def cpu_quota(cgroup: Path = _CGROUP) -> float | None:
-    """How many processors a container may use, or None without a limit."""
-    try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(psutil.Process().cpu_affinity() or [0]) if psutil.LINUX else psutil.cpu_count() or 1
-
-
-def processors(threads: int | None, quota: float | None, cores: int | None = None) -> Finding:
+def processors(threads: int | None, in_sight: int, quota: float | None) -> Finding:
     """Threads of the config against the cores that this process may use."""
-    cores = usable_cores() if cores is None else cores
-    if quota is not None and quota < (cores if threads is None else threads):
+    usable = within_quota(in_sight, quota)
+    cores = counted(usable, "core")
+    if usable < in_sight:
+        cores = f"{cores} of {in_sight} by this container's limit"
+    if threads is not None and threads > usable:
         return warning(
             "processors",
-            f"{cores} in sight, but this container may use {quota:.1f}: threads would wait for "
-            "each other",
-            f"set performance_config.threads to {max(1, int(quota))}",
-        )
-    if threads is not None and threads > cores:
-        return warning(
-            "processors",
-            f"performance_config.threads is {threads}, and there are {cores} cores",
-            f"set performance_config.threads to {cores}, or take the key out",
+            f"performance_config.threads is {threads}, and there are {cores}: threads would wait "
+            "for each other",
+            f"set performance_config.threads to {usable}, or take the key out",
         )
     chosen = f"{counted(threads, 'thread')} set" if threads else "shared between the models at work"
-    return well("processors", f"{counted(cores, 'core')}, {chosen}")
+    return well("processors", f"{cores}, {chosen}")
 
 
 def memory(largest: int) -> Finding:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
+from emojudge.processors import usable_cores
+
 T = TypeVar("T")
 U = TypeVar("U")
 Progress = Callable[[int, int], None]
@@ -25,7 +27,7 @@ def run_all(
 
     ``work`` must be a function of a module, because other processes import it by name.
     """
-    count = processes or len(os.sched_getaffinity(0))
+    count = processes or usable_cores()
     done: list[U] = []
 
     def note() -> None:
