@@ -17,6 +17,7 @@ from emojudge.deploy.building import Incoming
 from emojudge.deploy.replacer import CoreModelReplacer
 from emojudge.errors import EmojudgeError
 from tests.core_stores import PASSED, check_contract, promote, replacer, write_models
+from tests.depth import sampled_or_all
 from tests.gguf_files import F16, language_model
 from tests.test_deploy_places import ANA, BO, TEAM, as_user, become, needs_root, shared, team_store
 from tests.test_faults_deploy import crowded, interrupted, store
@@ -25,7 +26,7 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
-_ROUNDS = 25 if os.environ.get("EMOJUDGE_DEEP") else 5
+_ROUNDS = sampled_or_all(5, 25)
 __all__ = ["shared"]
 
 

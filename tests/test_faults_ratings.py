@@ -7,7 +7,6 @@ line keeps from being opened.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import shutil
 from collections import Counter
@@ -20,6 +19,7 @@ import pytest
 from emojudge.config_file import load_config
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.study import Study
+from tests.depth import sampled_or_all
 from tests.power_loss import CALLS, OPTIONS, Recording, remove
 from tests.studies import judged_study, situations
 from tests.test_rating import rate
@@ -44,7 +44,7 @@ _ITEMS = 3
 _BEFORE = 1
 _SAMPLED = 16
 _TOLD = r'"\x78", 1)'
-_STATES, _STATES_DEEP = 40, 200
+_STATES = sampled_or_all(40, 200)
 _SIZES = 20
 
 
@@ -202,12 +202,11 @@ def test_no_acknowledged_rating_is_lost_with_the_power(template: Path, tmp_path:
     folder, told = Evenings(template, tmp_path).fresh()
     recording, marks = recorded(folder, told)
     draw = random.Random(5)
-    states = _STATES_DEEP if os.environ.get("EMOJUDGE_DEEP") else _STATES
-    for _ in range(states):
+    for _ in range(_STATES):
         at = draw.randint(0, len(recording.events))
         recording.lose_power(at, draw).build(folder)
         least = _BEFORE + sum(mark <= at for mark in marks)
         found = stored(folder)
         assert least <= found <= least + 1, (at, found)
-    print(f"rating: {len(recording.events)} events, {states} states, 0 bad")
+    print(f"rating: {len(recording.events)} events, {_STATES} states, 0 bad")
     remove(folder)

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from emojudge.candidates.gguf import read_header
 from emojudge.errors import ModelFileError
+from tests.depth import sampled_or_all
 from tests.generated_gguf import headers
 from tests.gguf_files import language_model, text
 from tests.llama_kinds import KINDS, handcrafted
@@ -39,8 +40,9 @@ _MEMORY = 256 << 20
 _CPU_SECONDS = 1.0
 _FIELD_VALUES = (0, 1 << 31, (1 << 63) - 1, (1 << 64) - 1)
 _SEEDS = 10
-_GENERATED, _GENERATED_DEEP, _EACH = 10, 100, 20
-_DEEP = bool(os.environ.get("EMOJUDGE_DEEP"))
+_GENERATED, _EACH = sampled_or_all(10, 100), 20
+_MUTATED = sampled_or_all(400, 2000)
+_FIELD_STEP = sampled_or_all(4, 1)
 _TAKEN, _REFUSED, _SLOW, _DIED = b"+", b"-", b"s", b"x"
 Reader = Callable[[Path], bytes]
 
@@ -154,7 +156,7 @@ def test_every_place_as_a_64_bit_field(tmp_path: Path) -> None:
     content, size = header()
     cases = [
         content[:place] + value.to_bytes(8, "little") + content[place + 8 :]
-        for place in range(4, size - 8, 1 if _DEEP else 4)
+        for place in range(4, size - 8, _FIELD_STEP)
         for value in _FIELD_VALUES
     ]
     compare("64-bit fields", cases, tmp_path)
@@ -208,7 +210,7 @@ def test_generated_headers(tmp_path: Path) -> None:
     seen = taken = 0
 
     @settings(
-        max_examples=_GENERATED_DEEP if _DEEP else _GENERATED,
+        max_examples=_GENERATED,
         deadline=None,
         derandomize=True,
         database=None,
@@ -230,7 +232,7 @@ def test_mutated_bytes(tmp_path: Path) -> None:
     content, size = header()
     draw = random.Random(12)
     cases = []
-    for _ in range(2000 if _DEEP else 400):
+    for _ in range(_MUTATED):
         changed = bytearray(content)
         for _ in range(draw.randint(1, 6)):
             value = draw.choice((0, 1, 0x7F, 0x80, 0xFF, draw.randrange(256)))

@@ -5,7 +5,6 @@ A signal, a limit or a deadline is a failed gate, nothing overrides it, and the 
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -17,6 +16,7 @@ from emojudge.deploy.candidate_gates import structure_gate, try_in_sandbox
 from emojudge.deploy.gates import GateStatus
 from emojudge.errors import DeployError
 from tests.core_stores import PASSED, check_contract, replacer
+from tests.depth import DEEP
 from tests.hostile_models import ATTACKS, attacked
 from tests.test_deploy_real import model
 
@@ -35,7 +35,7 @@ _SAMPLE = [SIGNAL, LIMIT, DEADLINE, SILENT, "tokens of terminal escapes"]
 
 def drawn() -> list[str]:
     """All attacks in the deep run; else one of each outcome, and one of the rest."""
-    if os.environ.get("EMOJUDGE_DEEP"):
+    if DEEP:
         return list(ATTACKS)
     return [*_SAMPLE, random.Random(2).choice(sorted(set(ATTACKS) - HARMLESS - set(_SAMPLE)))]
 

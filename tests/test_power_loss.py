@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from emojudge.deploy.backups import read_backups
 from tests.core_stores import check_contract
+from tests.depth import sampled_or_all
 from tests.power_loss import CALLS, OPTIONS, Node, Recording, Synced, remove
 from tests.test_faults_deploy import OPERATIONS, Operation, require_sound, store
 from tests.tracing import trace
@@ -34,8 +34,7 @@ NEEDED = {
 }
 """Files and folders (`.` is the companion's own) whose fsync an acknowledged operation rests on."""
 each_recorded = pytest.mark.parametrize("name", RECORDED)
-_STATES = 24
-_STATES_DEEP = 120
+_STATES = sampled_or_all(24, 120)
 
 
 def record(folder: Path, operation: Operation) -> Recording:
@@ -130,8 +129,7 @@ def test_no_state_after_a_loss_of_power_is_bad(tmp_path: Path, name: str) -> Non
     folder = tmp_path / "a"
     recording = record(folder, OPERATIONS[name])
     recording.after = after(folder)
-    count = _STATES_DEEP if os.environ.get("EMOJUDGE_DEEP") else _STATES
-    bad = bad_states(folder, name, recording, count, None, seed=1)
-    print(f"{name}: {len(recording.events)} events, {count} states, {len(bad)} bad")
+    bad = bad_states(folder, name, recording, _STATES, None, seed=1)
+    print(f"{name}: {len(recording.events)} events, {_STATES} states, {len(bad)} bad")
     assert bad == []
     remove(folder)

@@ -19,6 +19,7 @@ from emojudge.errors import EmojudgeError
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.study import Study
 from tests.core_stores import check_contract, promote
+from tests.depth import sampled_or_all
 from tests.test_faults_deploy import prepared, store
 from tests.test_never_lost import stored_study
 from tests.test_rating import rate
@@ -27,7 +28,7 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
-_CHANGES, _CHANGES_DEEP = 60, 500
+_CHANGES = sampled_or_all(60, 500)
 _RATERS = 8
 _LONGEST = 0.12
 
@@ -78,7 +79,6 @@ def disk_use(folder: Path) -> int:
 
 
 def test_a_long_day(tmp_path: Path) -> None:
-    changes = _CHANGES_DEEP if os.environ.get("EMOJUDGE_DEEP") else _CHANGES
     (tmp_path / "study").mkdir()
     children = set(psutil.Process().children(recursive=True))
     folder, study = tmp_path / "store", stored_study(tmp_path / "study", 400)
@@ -91,7 +91,7 @@ def test_a_long_day(tmp_path: Path) -> None:
     draw = random.Random(6)
     killed = 0
     handles = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - descriptors, not paths
-    for number in range(changes):
+    for number in range(_CHANGES):
         child = fork(change(folder, number, draw))
         if number % 2:
             time.sleep(draw.uniform(0, _LONGEST))
@@ -123,7 +123,7 @@ def test_a_long_day(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == handles  # noqa: PTH208
     assert set(psutil.Process().children(recursive=True)) <= children
     print(
-        f"a long day: {changes} changes, {killed} killed, {len(rated)} ratings by {_RATERS} "
+        f"a long day: {_CHANGES} changes, {killed} killed, {len(rated)} ratings by {_RATERS} "
         f"people, {len(core.layout.audit())} lines of audit, 0 bad"
     )
 

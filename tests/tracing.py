@@ -17,6 +17,7 @@ from pathlib import Path
 
 from emojudge.errors import EmojudgeError
 from tests.conftest import require_tool
+from tests.depth import DEEP
 
 Work = Callable[[], object]
 DONE, FAILED, REFUSED = 0, 1, 3
@@ -130,6 +131,6 @@ def require_nearly_all(killed: int, points: list[Point]) -> None:
 
 def sample(points: list[Point], most: int, seed: int) -> list[Point]:
     """All points in the deep run, else as many, drawn with a seed."""
-    if os.environ.get("EMOJUDGE_DEEP") or len(points) <= most:
+    if DEEP or len(points) <= most:
         return points
     return random.Random(seed).sample(points, most)
