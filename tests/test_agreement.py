@@ -198,6 +198,20 @@ def test_disagreements_are_the_widest_gaps_first() -> None:
         assert item.ai[people] < item.ai[ai]
 
 
+def test_equal_gaps_stay_in_the_order_of_the_items_whatever_rounding_leaves() -> None:
+    view = study(items=30)
+    scored = scored_study(view)
+    wide = next(item for item in scored.items if len(item.people) >= 2)
+    turned = np.linspace(0.0, 1.0, len(wide.people))
+    scored.items = [
+        dataclasses.replace(wide, people=turned + noise * turned, ai=1.0 - turned)
+        for noise in np.linspace(0.0, 1e-13, 30)
+    ]
+    found = disagreements(view, 30)
+    assert found[0].gap < found[-1].gap
+    assert [one.number for one in found] == list(range(30))
+
+
 # People against people
 
 

@@ -48,6 +48,8 @@ from emojudge.text import counted, shortened, visible_line
 from emojudge.view import JudgeStanding, Standing, StudyView
 
 _SHOWN = 8
+_DIGITS = 9
+"""What differs by less is rounding, and stands in the order of ids."""
 _PROMPT_LENGTH = 48
 _LEAST_VALID = 0.9
 _MOSTLY = 0.5
@@ -285,7 +287,7 @@ def rubric_section(view: StudyView) -> Section | None:
 def differing(view: StudyView, most: int) -> list[tuple[str, float]]:
     """The responses on which judges differ most, and their agreement there, the least first."""
     agreement = ensemble_figures(view).consensus.agreement
-    return sorted(agreement.items(), key=lambda one: (one[1], one[0]))[:most]
+    return sorted(agreement.items(), key=lambda one: (round(one[1], _DIGITS), one[0]))[:most]
 
 
 def differing_section(view: StudyView, *, may_be_read: bool) -> Section | None:

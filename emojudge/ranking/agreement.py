@@ -24,6 +24,7 @@ from emojudge.ranking.scored import Scored, ScoredItem, scored_study
 from emojudge.view import StudyView
 
 _TIE = 1e-9
+_TIE_DIGITS = 9
 CEILING_PAIRS = 20
 """Fewer pairs that were rated twice say nothing about the ceiling."""
 _LIMITS = 1.96
@@ -333,7 +334,10 @@ class Disagreement:
 
 
 def disagreements(view: StudyView, most: int) -> list[Disagreement]:
-    """Items in which people and AI prefer different responses, the widest gap first."""
+    """Items in which people and AI prefer different responses, the widest gap first.
+
+    Equal gaps stand in the order of the items; what rounding leaves of a difference is none.
+    """
     scored = scored_study(view)
     scale = _ai_scale(scored)
     found = []
@@ -346,12 +350,12 @@ def disagreements(view: StudyView, most: int) -> list[Disagreement]:
             if math.isnan(ai_gap) or people_gap * ai_gap >= -_TIE:
                 continue
             gap = abs(people_gap - ai_gap)
-            if best is None or gap > best.gap:
+            if best is None or gap > best.gap + _TIE:
                 liked, other_one = (one, other) if people_gap > 0 else (other, one)
                 best = Disagreement(number, gap, liked, other_one)
         if best is not None:
             found.append(best)
-    return sorted(found, key=lambda one: -one.gap)[:most]
+    return sorted(found, key=lambda one: (-round(one.gap, _TIE_DIGITS), one.number))[:most]
 
 
 def _ai_scale(scored: Scored) -> float:

@@ -60,7 +60,7 @@ def shown_on(
         mend = "emojudge rate --plain, or a terminal with TERM=xterm-256color"
         return warning("terminal", said, mend)
     if encoding.lower().replace("-", "") != "utf8":
-        said = f"{here}: letters outside it are shown as ?"
+        said = f"{here}; the screens need UTF-8, and commands print ? for what it lacks"
         return warning("terminal", said, "export LC_ALL=C.UTF-8")
     if columns < SMALLEST_COLUMNS or rows < SMALLEST_ROWS:
         said = f"{here}; the screens want {SMALLEST_COLUMNS}×{SMALLEST_ROWS}"
