@@ -149,7 +149,7 @@ def run(
 
     screen = SCREEN_OF_PHASE.get(phase)
     if screen is None or headless or force or as_json or not at_terminal():
-        from emojudge.commands.support import run_study
+        from emojudge.commands.studies import run_study
 
         done = run_study(load(config, prompts), phase, force=force)
         result(done.as_json(), as_json, done.lines())
@@ -193,7 +193,7 @@ def quantize(
     as_json: JsonOption = False,
 ) -> None:
     """Make a ladder of smaller files from one GGUF."""
-    from emojudge.commands.support import run_quantize
+    from emojudge.commands.quantizing import run_quantize
 
     made = [str(one) for one in run_quantize(existing(source), types, out, imatrix)]
     result({"models": made}, as_json, made)
@@ -216,7 +216,7 @@ def report(
 
         result(report_schema(), True, [])
         return
-    from emojudge.commands.support import rewrite_report
+    from emojudge.commands.studies import rewrite_report
 
     written = rewrite_report(load(config), html=True if html else None)
     files = {
@@ -278,7 +278,7 @@ def judges(
     as_json: JsonOption = False,
 ) -> None:
     """The AI judges: their exam, and what they count for."""
-    from emojudge.commands.support import look_at_judges
+    from emojudge.commands.studies import look_at_judges
 
     found = look_at_judges(load(config), exam=exam)
     result(found.as_json(), as_json, found.lines())
@@ -296,7 +296,7 @@ def cache(
 
     A response that somebody judged or rated is never removed.
     """
-    from emojudge.commands.support import look_at_cache
+    from emojudge.commands.studies import look_at_cache
 
     contents = look_at_cache(load(config), prune_it=prune)
     result(contents.as_json(), as_json, contents.lines())
@@ -384,7 +384,7 @@ def config_check(
     as_json: JsonOption = False,
 ) -> None:
     """Check a config: every error with line and column."""
-    from emojudge.commands.support import check_inputs
+    from emojudge.commands.studies import check_inputs
     from emojudge.errors import UnsoundConfig
 
     try:

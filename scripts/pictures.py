@@ -19,7 +19,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from emojudge.app import EmojudgeApp
-from emojudge.commands.support import load_for_command
+from emojudge.commands.studies import load_for_command
 from emojudge.first_run import FirstRunApp
 from emojudge.paths import CONFIG_NAME, cache_dir
 from emojudge.pipeline.headless import HeadlessRun

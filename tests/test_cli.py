@@ -44,7 +44,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 def test_the_app_imports_neither_torch_nor_llama_cpp() -> None:
     code = (
-        "import sys, emojudge.app, emojudge.commands.support\n"
+        "import sys, emojudge.app, emojudge.commands.studies\n"
         "print(*sorted({'torch','llama_cpp','sentence_transformers'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

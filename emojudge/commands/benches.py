@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emojudge.commands.support import run_until_signalled
+from emojudge.commands.running import run_until_signalled
 from emojudge.pipeline.bench.deploy import run_deploy_benchmark
 from emojudge.pipeline.bench.figures import BenchFigures
 from emojudge.pipeline.bench.model import BenchResult, run_benchmark

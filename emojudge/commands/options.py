@@ -91,6 +91,6 @@ def _styled() -> bool:
 
 def load(config: Path, prompts: int | None = None) -> LoadedConfig:
     """The config, with warnings shown and ``--prompts`` applied."""
-    from emojudge.commands.support import load_for_command
+    from emojudge.commands.studies import load_for_command
 
     return load_for_command(config, prompts)

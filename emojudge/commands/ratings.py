@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from emojudge.commands.options import write_out
-from emojudge.commands.support import run_until_signalled, with_log
+from emojudge.commands.running import run_until_signalled, with_log
 from emojudge.config_file import LoadedConfig
 from emojudge.paths import write_durably
 from emojudge.pipeline.desk import Desk

@@ -10,7 +10,8 @@ import typer
 
 from emojudge.candidates.nearby import Nearby, find_nearby, models_in
 from emojudge.commands.init_questions import ask_start
-from emojudge.commands.support import load_for_command, run_headless, run_until_signalled
+from emojudge.commands.running import run_headless, run_until_signalled
+from emojudge.commands.studies import load_for_command
 from emojudge.errors import UsageError
 from emojudge.opening import open_workstation, require_terminal
 from emojudge.pipeline import setup
