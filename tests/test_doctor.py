@@ -16,7 +16,7 @@ from emojudge.errors import EngineError
 from emojudge.pipeline.doctor import machine, models, study, terminal
 from emojudge.pipeline.doctor.checkup import checkup
 from emojudge.pipeline.doctor.findings import Checkup, Finding, Level, failure, warning, well
-from emojudge.processors import cpu_quota, within_quota
+from emojudge.processors import usable_cores
 from tests.core_stores import replacer, write_models
 from tests.studies import judged_study, write_study
 from tests.test_cli import emojudge
@@ -70,23 +70,18 @@ def test_gpus(offload: bool, kind: str | None, level: Level, text: str) -> None:
         assert found.mend.startswith('CMAKE_ARGS="-DGGML_CUDA=on" pip install')
 
 
-def test_processors_of_a_container_and_threads_beyond_them(tmp_path: Path) -> None:
-    (tmp_path / "cpu.max").write_text("150000 100000\n")
-    assert cpu_quota(tmp_path) == 1.5
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert cpu_quota(tmp_path) is None
-    assert cpu_quota(tmp_path / "none") is None
-    assert [within_quota(8, 1.5), within_quota(8, 0.5), within_quota(2, 4.0)] == [1, 1, 2]
-    unset = machine.processors(None, 8, 2.5)
-    assert (unset.level, unset.text.split(",")[0]) == (
-        Level.OK,
-        "2 cores of 8 by this container's limit",
-    )
-    beyond = machine.processors(4, 8, 2.5)
+def test_processors_of_a_container_and_threads_beyond_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    barred = machine.processors(None, 2, 8)
+    assert (barred.level, barred.text.split(",")[0]) == (Level.OK, "2 cores of 8")
+    beyond = machine.processors(4, 2, 8)
     assert beyond.level is Level.WARNING
     assert beyond.mend == "set performance_config.threads to 2, or take the key out"
-    assert machine.processors(16, 8, None).level is Level.WARNING
-    assert machine.processors(8, 8, None).level is Level.OK
+    assert machine.processors(16, 8, 8).level is Level.WARNING
+    assert machine.processors(8, 8, 8).level is Level.OK
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert usable_cores() == 1
 
 
 def test_memory_and_disk_against_what_is_wanted(tmp_path: Path) -> None:

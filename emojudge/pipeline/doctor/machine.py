@@ -16,7 +16,6 @@ from emojudge.engine.gpu import LlamaProbe, gpu_present, probe_llama, rebuild_co
 from emojudge.engine.memory import free_ram, free_vram
 from emojudge.errors import EngineError
 from emojudge.pipeline.doctor.findings import Finding, failure, warning, well
-from emojudge.processors import within_quota
 from emojudge.text import counted, human_bytes
 
 TESTED_PYTHONS = ((3, 11), (3, 12), (3, 13))
@@ -66,12 +65,11 @@ def gpu(probed: LlamaProbe, kind: str | None) -> Finding:
     return well("gpu", f"llama.cpp offloads to {kind or 'a GPU'}{held}")
 
 
-def processors(threads: int | None, in_sight: int, quota: float | None) -> Finding:
+def processors(threads: int | None, usable: int, in_machine: int) -> Finding:
     """Threads of the config against the cores that this process may use."""
-    usable = within_quota(in_sight, quota)
     cores = counted(usable, "core")
-    if usable < in_sight:
-        cores = f"{cores} of {in_sight} by this container's limit"
+    if usable < in_machine:
+        cores = f"{cores} of {in_machine}, the others are barred (affinity or a container's limit)"
     if threads is not None and threads > usable:
         return warning(
             "processors",
