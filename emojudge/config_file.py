@@ -45,6 +45,10 @@ class LoadedConfig:
         """An absolute path; relative ones start at the config file's folder."""
         return Path(os.path.normpath((self.file.parent / Path(path).expanduser()).absolute()))
 
+    def at(self, folder: Path) -> LoadedConfig:
+        """The same config, as if its file stood in ``folder``."""
+        return dataclasses.replace(self, file=folder / self.file.name)
+
     def shown(self, path: Path) -> str:
         """A path as people like to read it: relative where it lies beside the config."""
         folder = self.file.parent

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from emojudge.config_file import LoadedConfig, load_config
 from emojudge.errors import NoCandidates
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.reporting import write_report
 from emojudge.pipeline.study import Study
+from tests.gguf_files import write_ladder
 from tests.studies import SCRIPTED, judged_study, write_study
 from tests.test_rating import rate
 
@@ -99,6 +101,59 @@ async def test_a_changed_file_is_another_model_once_people_rated_the_old_one(
     assert [one.name for one in desk.study.discovery.unusable] == [name]
     assert "not the file that people have rated" in desk.study.discovery.unusable[0].reason
     assert len(desk.study.view().counted_items) == 1
+    await desk.close()
+    desk.study.close()
+
+
+def moved(study: Study, folder: Path, *without: str) -> LoadedConfig:
+    """The study's folder elsewhere, less some of its files; the old place is gone."""
+    old = study.loaded.file.parent
+    shutil.copytree(old, folder, ignore=shutil.ignore_patterns(*without))
+    shutil.rmtree(old)
+    return load_config(folder)
+
+
+async def test_a_study_that_moved_without_a_model_names_it_and_keeps_it(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path / "here")
+    names = list(models(study))
+    for place, without in (("there", (models(study)[names[1]].name,)), ("elsewhere", ())):
+        study = Study(moved(study, tmp_path / place, *without))
+        desk = Desk(study, "ana", SCRIPTED)
+        await desk.begin()
+        found = desk.study.discovery.candidates
+        assert [one.name for one in found] == names
+        assert [bool(one.gone) for one in found] == [False, True, False]
+        assert all(one.path.is_relative_to(tmp_path / place) for one in found)
+        rate(desk.open_session())
+        await desk.close()
+        study.close()
+
+
+async def test_a_study_is_rated_elsewhere_without_any_model(tmp_path: Path) -> None:
+    judge = {"name": "warm", "model": "judge/tiny.gguf", "persona": "empathic"}
+    write_ladder(tmp_path / "here" / "judge")
+    next((tmp_path / "here" / "judge").rglob("*.gguf")).rename(tmp_path / "here/judge/tiny.gguf")
+    study = await judged_study(tmp_path / "here", judging_config={"judges": [judge]})
+    loaded = moved(study, tmp_path / "there", "models", "judge")
+    desk = Desk(Study(loaded), "ana", SCRIPTED)
+    await desk.begin()
+    assert all(one.gone for one in desk.study.discovery.candidates)
+    rate(desk.open_session())
+    assert len(desk.study.view().counted_items) == 1
+    await desk.close()
+    desk.study.close()
+
+
+async def test_a_baseline_outside_the_folder_moves_along(tmp_path: Path) -> None:
+    write_study(tmp_path / "here")
+    first = next((tmp_path / "here" / "models").rglob("*F16*.gguf"))
+    first.rename(tmp_path / "here" / first.name)
+    study = await judged_study(tmp_path / "here", baseline_model=first.name)
+    desk = Desk(Study(moved(study, tmp_path / "there")), "ana", SCRIPTED)
+    await desk.begin()
+    found = desk.study.discovery.candidates
+    assert [one.gone for one in found] == ["", "", ""]
+    assert found[0].path == tmp_path / "there" / first.name
     await desk.close()
     desk.study.close()
 

@@ -1,4 +1,4 @@
-"""Candidates whose files went or changed while they were being rated: what they said stays."""
+"""Candidates whose files went, moved or changed since they spoke: what they said stays."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emojudge.candidates.discover import Discovered, relate
 from emojudge.config import Config
+from emojudge.config_file import LoadedConfig
 from emojudge.domain import Candidate, Unusable
 
 _DIGITS = 12
@@ -20,6 +21,34 @@ class Kept:
 
     spoke: tuple[Candidate, ...]
     rated: Collection[str]
+
+
+def moved_along(
+    candidates: Sequence[Candidate], loaded: LoadedConfig, before: Path
+) -> list[Candidate]:
+    """Candidates with their files where they are to be now, if the study was at ``before`` once.
+
+    Files that the config named by relative paths go along with it, whether they were copied or not.
+    """
+    named = [loaded.config.candidate_dir, loaded.config.baseline_model or ""]
+    places = [(loaded.at(before).resolve(one), loaded.resolve(one)) for one in named if one]
+
+    def now(path: str) -> str:
+        for old, new in places:
+            if Path(path).is_relative_to(old):
+                return str(new / Path(path).relative_to(old))
+        return path
+
+    return [
+        one.model_copy(
+            update={
+                "files": tuple(
+                    file.model_copy(update={"path": now(file.path)}) for file in one.files
+                )
+            }
+        )
+        for one in candidates
+    ]
 
 
 def missing_from(kept: Kept, config: Config, folder: Path) -> list[Candidate]:

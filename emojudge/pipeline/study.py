@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 
 from emojudge import clock, prompts
 from emojudge.candidates.discover import (
@@ -17,7 +19,7 @@ from emojudge.config_file import LoadedConfig
 from emojudge.domain import Candidate, JudgeRoster, ModelFile, Prompt
 from emojudge.errors import Interrupted, LockHeld
 from emojudge.judges.model_judge import ModelJudge
-from emojudge.pipeline.gone import Kept, missing_from, with_kept
+from emojudge.pipeline.gone import Kept, missing_from, moved_along, with_kept
 from emojudge.pipeline.stored_study import StoredStudy
 from emojudge.store.study import SCHEMA_VERSION, Writer
 from emojudge.store.tables import (
@@ -102,7 +104,9 @@ class Study(StoredStudy):
         spoke = {one.candidate for one in self.store.all(RESPONSES)}
         rated = {rating.candidate for one in self.store.all(RATED) for rating in one.ratings}
         rated |= {sha for vote in self.store.all(PAIR_VOTES) for sha in vote.candidates}
-        known = before.candidates if before is not None else ()
+        known: Sequence[Candidate] = before.candidates if before is not None else ()
+        if before is not None and before.config_dir:
+            known = moved_along(known, self.loaded, Path(before.config_dir))
         return Kept(tuple(one for one in known if one.sha256 in spoke), rated)
 
     def load_prompts(self) -> tuple[Prompt, ...]:
@@ -159,6 +163,7 @@ class Study(StoredStudy):
             unusable=found.unusable,
             prompts=chosen,
             judge_models=judges,
+            config_dir=str(self.loaded.file.parent.absolute()),
         )
         if discovery != self.store.get(DISCOVERY, "discovery"):
             self.lead().put(DISCOVERY, [discovery])
@@ -176,13 +181,22 @@ class Study(StoredStudy):
     def _read_judge_models(
         self, known: dict[str, ModelFile], progress: Progress
     ) -> tuple[Candidate, ...]:
-        """The local models of judges. Raises UsageError naming the judge whose cannot be read."""
+        """The local models of judges, as they were last seen where their files are not there now.
+
+        Raises UsageError naming the judge whose model cannot be read.
+        """
+        before = self.store.get(DISCOVERY, "discovery")
+        seen = {one.name: one for one in before.judge_models} if before is not None else {}
         models: dict[str, Candidate] = {}
         for one in self.ensemble.emotional_judge.configs:
-            if one.model is not None and one.url is None and one.model not in models:
-                models[one.model] = read_judge_model(
-                    one.name, one.model, self.loaded.resolve(one.model), known, progress
-                )
+            if one.model is None or one.url is not None or one.model in models:
+                continue
+            path = self.loaded.resolve(one.model)
+            if one.model in seen and not path.exists():
+                models[one.model] = seen[one.model]
+                _LOG.warning("judge %s: %s is gone; what it said before counts", one.name, path)
+                continue
+            models[one.model] = read_judge_model(one.name, one.model, path, known, progress)
         return tuple(models.values())
 
     def _call_the_roll(self) -> None:

@@ -55,7 +55,8 @@ class StudyRecord(Frozen):
 class Discovery(Frozen):
     """The last completed discover phase, replaced as a whole.
 
-    ``judge_models`` are the files of local judges, named as the config names them.
+    ``judge_models`` are the files of local judges, named as the config names them; ``config_dir``
+    is where the config stood, from which its relative paths began.
     """
 
     id: str = "discovery"
@@ -63,6 +64,7 @@ class Discovery(Frozen):
     unusable: tuple[Unusable, ...]
     prompts: tuple[Prompt, ...]
     judge_models: tuple[Candidate, ...] = ()
+    config_dir: str = ""
 
 
 @dataclass(frozen=True)
