@@ -121,9 +121,13 @@ class DeployUsageError(DeployError, UsageError):
 
 
 class AlreadyTheCore(DeployError):
-    """What was wanted is so already; nothing had to be done."""
+    """What was wanted is so already, as ``generation``; nothing had to be done."""
 
     exit_code = 0
+
+    def __init__(self, message: str, generation: int) -> None:
+        super().__init__(message)
+        self.generation = generation
 
 
 class GateRefused(DeployError, NeedsPerson):

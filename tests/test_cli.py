@@ -210,9 +210,15 @@ def test_the_deploy_commands_work_without_a_study(tmp_path: Path) -> None:
     status = json.loads(deploy("status", "--json").stdout)
     assert (status["current"]["number"], status["rollback_to"]) == (2, 1)
     assert deploy("backup", "--label", "good one").returncode == 0
+    again = deploy("replace", new, "--force", "trying", "--json")
+    assert json.loads(again.stdout)["changed"] is False
     backups = json.loads(deploy("list-backups", "--json").stdout)
     assert [one["label"] for one in backups] == ["good one", "before new"]
     assert deploy("export", backups[1]["backup_id"], tmp_path / "copy").returncode == 0
+    assert deploy("validate", tmp_path / "copy" / "core.gguf").returncode == 0
+    write_study(tmp_path / "other")
+    adopted = emojudge("deploy", "adopt", tmp_path / "copy" / "core.gguf", cwd=tmp_path / "other")
+    assert adopted.stdout.startswith("The core is now generation 1, old: ")
     assert (tmp_path / "copy" / "core.gguf").read_bytes() == old.read_bytes()
     scrubbed = deploy("scrub")
     assert scrubbed.returncode == 0

@@ -155,7 +155,10 @@ def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
 def test_what_is_the_core_already_is_no_failure(study: Path) -> None:
     done = emojudge("deploy", "restore", "1", cwd=study)
     assert done.returncode == 0
-    assert "is the core already" in done.stderr
+    assert done.stdout.startswith("The core is already generation 1, ")
+    done = emojudge("deploy", "restore", "1", "--json", cwd=study)
+    already = json.loads(done.stdout)
+    assert (already["changed"], already["generation"]) == (False, 1)
     done = emojudge("deploy", "restore", "7", cwd=study)
     assert done.returncode == 2
     assert "There is no generation 7" in done.stderr

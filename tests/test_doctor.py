@@ -222,6 +222,19 @@ def test_a_damaged_core_store_is_a_failure(tmp_path: Path) -> None:
     assert found.mend == "emojudge deploy status; emojudge deploy audit"
 
 
+def test_a_core_whose_link_is_gone_is_a_failure_that_names_the_way_back(tmp_path: Path) -> None:
+    loaded = write_study(tmp_path, replacement_config={"active_dir": "core"})
+    core = replacer(tmp_path)
+    core.adopt(write_models(tmp_path / "files")["F16"], "F16")
+    (tmp_path / "core" / "current").unlink()
+    found = study.core(loaded)
+    assert found.level is Level.FAILURE
+    assert "`current` is gone; it was generation 1" in found.text
+    assert "deploy restore N" in found.text
+    core.restore(1)
+    assert study.core(loaded).level is Level.OK
+
+
 def test_an_encoder_that_has_to_be_fetched_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

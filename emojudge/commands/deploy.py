@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from emojudge.deploy.progress import Progress
     from emojudge.deploy.replacer import CoreModelReplacer
     from emojudge.deploy.status import Status
+
+    Change = Callable[[CoreModelReplacer], Generation]
 
 deploy_app = typer.Typer(
     help="Adopt, replace, back up and roll back the core.",
@@ -84,16 +87,33 @@ def deploy_validate(
         raise typer.Exit(1)
 
 
-def _core_is_now(generation: Generation, as_json: bool) -> None:
+def _core_is_now(config: Path, as_json: bool, change: Change) -> None:
+    """Change the core and print which it is; one that is what was wanted already is printed, too.
+
+    Raises what the change raises.
+    """
+    from emojudge.errors import AlreadyTheCore
+    from emojudge.text import visible_line
+
+    replacer = _replacer(config)
+    try:
+        core = change(replacer)
+        changed, word = True, "now"
+    except AlreadyTheCore as so:
+        current = replacer.status().current
+        if current is None or current.number != so.generation:
+            raise
+        core, changed, word = current, False, "already"
     said = (
-        f"The core is now generation {generation.number}, {generation.manifest.name}: "
-        f"{generation.manifest.model_path}"
+        f"The core is {word} generation {core.number}, {visible_line(core.manifest.name)}: "
+        f"{core.manifest.model_path}"
     )
     value = {
-        "generation": generation.number,
-        "name": generation.manifest.name,
-        "model_path": generation.manifest.model_path,
-        "sha256": generation.manifest.sha256,
+        "changed": changed,
+        "generation": core.number,
+        "name": core.manifest.name,
+        "model_path": core.manifest.model_path,
+        "sha256": core.manifest.sha256,
     }
     result(value, as_json, [said])
 
@@ -103,7 +123,11 @@ def deploy_adopt(
     path: PathArgument, config: ConfigOption = Path(), as_json: JsonOption = False
 ) -> None:
     """Take over the core in use as the first generation."""
-    _core_is_now(_replacer(config).adopt(existing(path), path.stem, _steps()), as_json)
+    from emojudge.deploy.generation import name_beside
+
+    model = existing(path)
+    name = name_beside(model)
+    _core_is_now(config, as_json, lambda store: store.adopt(model, name, _steps()))
 
 
 @deploy_app.command("replace")
@@ -117,9 +141,14 @@ def deploy_replace(
 ) -> None:
     """Make a model the core."""
     from emojudge.deploy.building import Incoming
+    from emojudge.deploy.generation import name_beside
 
-    incoming = Incoming(path=existing(path), name=path.stem)
-    _core_is_now(_replacer(config).replace(incoming, force=force, progress=_steps()), as_json)
+    incoming = Incoming(path=existing(path), name=name_beside(path))
+
+    def replace(store: CoreModelReplacer) -> Generation:
+        return store.replace(incoming, force=force, progress=_steps())
+
+    _core_is_now(config, as_json, replace)
 
 
 @deploy_app.command("backup")
@@ -152,7 +181,7 @@ def deploy_restore(
     as_json: JsonOption = False,
 ) -> None:
     """Make an earlier generation the core again."""
-    _core_is_now(_replacer(config).restore_named(backup, reason=reason), as_json)
+    _core_is_now(config, as_json, lambda store: store.restore_named(backup, reason=reason))
 
 
 @deploy_app.command("rollback")
@@ -160,7 +189,7 @@ def deploy_rollback(
     config: ConfigOption = Path(), reason: ReasonOption = None, as_json: JsonOption = False
 ) -> None:
     """Go back to the core before the last change."""
-    _core_is_now(_replacer(config).rollback(reason=reason), as_json)
+    _core_is_now(config, as_json, lambda store: store.rollback(reason=reason))
 
 
 @deploy_app.command("recover")

@@ -109,8 +109,9 @@ def describe_status(status: Status) -> Described:
     wrong = (status.interrupted, *status.problems, status.read_only)
     notes = [f"! {one}" for one in wrong if one]
     if current is None:
+        kept = [_describe_generation(status, one) for one in status.generations]
         advice = "no core yet: `emojudge deploy adopt PATH` takes over the one in use"
-        return value, [advice, *notes]
+        return value, [*(kept or [advice]), *notes]
     since = status.since.time if status.since else current.manifest.last_updated
     lines = [
         f"core: generation {current.number}, {visible_line(current.manifest.name)}, "

@@ -95,8 +95,10 @@ class Generation(Frozen):
         if named.resolve() != self.model.resolve():
             raise DeployError(
                 f"The manifest of generation {self.number} points elsewhere: it names {named}, and "
-                f"its model is {self.model}. Was the store moved, or the manifest changed by hand? "
-                "Promote its model again; the core in use is untouched."
+                f"its model is {self.model}. A store stays where it was made: if it was moved, "
+                "move it back, or begin another with it, active_dir at a new folder, then "
+                f"`emojudge deploy adopt {self.model}`. If it was not, the manifest was changed "
+                "by hand: restore another generation."
             )
 
 
@@ -113,6 +115,19 @@ def number_in(name: str) -> int | None:
     """
     match = _FOLDER_NAME.fullmatch(name)
     return int(match["number"]) if match else None
+
+
+def name_beside(model: Path) -> str:
+    """What the model of a store, or of a generation's copy, is called; any other by its file.
+
+    There every model file is named alike, and the manifest beside it says what it is.
+    """
+    try:
+        manifest = Manifest.model_validate_json((model.parent / MANIFEST_NAME).read_bytes())
+    except (OSError, ValidationError):
+        return model.stem
+    listed = any(one.name == model.name for one in manifest.files)
+    return manifest.name if listed else model.stem
 
 
 def read_generation(folder: Path) -> Generation:

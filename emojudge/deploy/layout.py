@@ -157,6 +157,11 @@ class CoreLayout:
         committed = [entry for entry in self.audit() if entry.action != UNDONE]
         return committed[-1].after if committed else None
 
+    def current_is_lost(self) -> bool:
+        """Whether there was a core, and a kept generation, and no link to any."""
+        link = self.current.is_symlink() or self.current.exists()
+        return not link and self.last_committed() is not None and bool(self.folders())
+
     # Building and switching, under the store's lock
 
     def next_number(self) -> int:

@@ -66,6 +66,12 @@ class CoreStoreView:
         except DeployError as problem:
             problems.append(str(problem))
         before = self.layout.predecessor() if audit else None
+        if current is None and self.layout.current_is_lost():
+            last = self.layout.last_committed()
+            problems.append(
+                f"`current` is gone; it was generation {last}. `emojudge deploy restore N` makes "
+                "a kept generation the core again."
+            )
         problems += self._doubts(generations, {before, current.number if current else None})
         return Status(
             current=current,
@@ -229,7 +235,8 @@ class CoreStoreView:
         if generation.number == current:
             raise AlreadyTheCore(
                 f"{generation.manifest.name} is the core already, as generation {current}. There "
-                "is nothing to do."
+                "is nothing to do.",
+                generation.number,
             )
 
     @OwnErrors()

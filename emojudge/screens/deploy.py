@@ -104,7 +104,9 @@ class DeployScreen(StudyScreen):
             return _CHANGES
         without = set()
         if status.current is None:
-            without |= {"deploy.pin", "deploy.restore"}
+            without.add("deploy.pin")
+        if all(one == status.current for one in status.generations):
+            without.add("deploy.restore")
         if status.predecessor is None:
             without.add("deploy.rollback")
         if seen.chosen is None:
@@ -284,7 +286,7 @@ class DeployScreen(StudyScreen):
     def action_restore(self) -> None:
         """Make the marked generation current."""
         seen = self._may_change()
-        if seen is None or not seen.status.generations or seen.status.current is None:
+        if seen is None or not seen.status.generations:
             return
         target = seen.status.generations[self._marked % len(seen.status.generations)]
         if target.number == seen.expected:
