@@ -203,7 +203,7 @@ class ReplacementConfig(ConfigModel):
     """How the core is replaced."""
 
     auto_backup: bool = True
-    """Keep the old core as a backup at every promotion."""
+    """Keep the core before as a backup at every promotion, rollback and restore."""
     validation_required: bool = True
     """Refuse a model that does not validate."""
     manifest_update: bool = True

@@ -10,6 +10,7 @@ import pytest
 
 from emojudge.domain import Criterion
 from emojudge.errors import DeployError, EngineError, NeedsPerson, StoreError
+from emojudge.pipeline.estimate import estimate_generation
 from emojudge.pipeline.headless import HeadlessRun
 from emojudge.pipeline.log_file import start_log
 from emojudge.pipeline.rating import RaterSession
@@ -52,6 +53,22 @@ async def test_every_cell_is_generated_and_judged_once(
     assert (tmp_path / "responses.log").stat().st_size == size
     assert "tiny-F16: all 6 responses reused" in caplog.text
     assert "made 0 judgements, 45 were there before" in caplog.text
+
+
+async def test_the_estimate_counts_what_the_run_then_generates(tmp_path: Path) -> None:
+    study = Study(write_study(tmp_path))
+    run = HeadlessRun(study, SCRIPTED)
+    study.lead()
+    await run.discover()
+    before = estimate_generation(study)
+    await run.ai_judge()
+    generated = len(list(study.store.all(RESPONSES)))
+    assert (before.cells, before.again) == (generated - before.again, len(PROMPTS))
+    assert f"and {before.again} of the baseline once more" in str(before)
+    after = estimate_generation(study)
+    assert (after.cells, after.again) == (0, 0)
+    assert "nothing to generate" in str(after)
+    study.close()
 
 
 async def test_candidates_get_the_same_seed_and_samples_differ(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from emojudge.estimates import Estimate, from_left_out
 from emojudge.judges.fidelity import fidelity_of
 from emojudge.judges.fluency import fluency_score
 from emojudge.judges.pairs import prompt_scores
-from emojudge.judges.section_parts import baseline_of, estimate_data
+from emojudge.judges.section_parts import ai_in_words, baseline_of, estimate_data
 from emojudge.sections import (
     PlotAxis,
     ReportKey,
@@ -120,7 +120,7 @@ def frontier_section(view: StudyView) -> Section | None:
         "frontier: nobody as small or smaller has as high a score",
         Voice.AI,
     )
-    note = Sentence("likeness to the baseline against size; it says nothing of quality", Voice.DIM)
+    note = Sentence(f"AI score against size: {ai_in_words(view)}", Voice.DIM)
     return Section(
         "frontier", "size against fidelity", ReportKey.AI, (scatter, note), _data(points)
     )

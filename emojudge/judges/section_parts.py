@@ -8,6 +8,8 @@ from typing import Any
 
 from emojudge.domain import Candidate
 from emojudge.estimates import Estimate
+from emojudge.judges.emotional_judge import PART as ENSEMBLE
+from emojudge.judges.judge import shares_of
 from emojudge.sections import Interval, Voice
 from emojudge.view import StudyView
 
@@ -57,6 +59,15 @@ def listed(words: Iterable[str]) -> str:
     """``a, b and c``."""
     *rest, last = words
     return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def ai_in_words(view: StudyView) -> str:
+    """What the AI score is of: likeness alone, or also the ensemble's scores where it counts."""
+    shares = shares_of(view.part_scores, view.config.ai_scoring)
+    if ENSEMBLE not in shares:
+        return "likeness to the baseline, which is 1 against itself; it says nothing of quality"
+    share = percent_text(shares[ENSEMBLE], 0)
+    return f"{share} what judges say (0 to 1), the rest likeness to the baseline, 1 against itself"
 
 
 def baseline_of(view: StudyView) -> Candidate | None:

@@ -21,9 +21,13 @@ _BYTES_PER_TOKEN = 6
 
 @dataclass(frozen=True)
 class Estimate:
-    """``seconds`` is a lower bound when ``rough``; ``tokens`` is an upper bound."""
+    """``seconds`` is a lower bound when ``rough``; ``tokens`` is an upper bound.
+
+    ``again`` are texts of the baseline beside the ``cells``, for the numeric noise floor.
+    """
 
     cells: int
+    again: int
     stored: int
     tokens: int
     seconds: float
@@ -43,7 +47,7 @@ class Estimate:
         return f"measuring, {judges} reading {self.judged:,} responses{exam} each, "
 
     def __str__(self) -> str:
-        if not self.cells:
+        if not self.cells and not self.again:
             return f"ai-judge: all {self.stored} responses are stored, nothing to generate"
         time_needed = (
             f"at least {human_seconds(self.seconds)} going by this machine's memory bandwidth, "
@@ -51,10 +55,11 @@ class Estimate:
             if self.rough
             else f"about {human_seconds(self.seconds)} going by the speeds measured in this study"
         )
+        again = f" and {self.again:,} of the baseline once more" if self.again else ""
         return (
-            f"ai-judge: {counted(self.cells, 'response')} to generate, {self.stored:,} stored; at "
-            f"most {self.tokens:,} tokens; {time_needed}; disk at most {human_bytes(self.disk)}; "
-            f"then {self._reading}and timing each model"
+            f"ai-judge: {counted(self.cells, 'response')} to generate{again}, {self.stored:,} "
+            f"stored; at most {self.tokens:,} tokens; {time_needed}; disk at most "
+            f"{human_bytes(self.disk)}; then {self._reading}and timing each model"
         )
 
 
@@ -77,6 +82,7 @@ def estimate_generation(study: Study) -> Estimate:
         count[response.candidate] += 1
     longest = study.config.generation.max_tokens
     missing = stored = 0
+    again = study.left_again()
     seconds = 0.0
     rough = False
     bandwidth: float | None = None
@@ -90,6 +96,8 @@ def estimate_generation(study: Study) -> Estimate:
                 else:
                     stored += 1
         missing += own
+        if candidate.is_baseline:
+            own += again
         if not own:
             continue
         if count[sha]:
@@ -100,11 +108,12 @@ def estimate_generation(study: Study) -> Estimate:
             seconds += own * longest * candidate.size / bandwidth
     return Estimate(
         cells=missing,
+        again=again,
         stored=stored,
-        tokens=missing * longest,
+        tokens=(missing + again) * longest,
         seconds=seconds,
         rough=rough,
-        disk=missing * (longest * _BYTES_PER_TOKEN + _RECORD_BYTES),
+        disk=(missing + again) * (longest * _BYTES_PER_TOKEN + _RECORD_BYTES),
         judges=len(study.ensemble.emotional_judge.members),
         judged=missing + stored,
         examined=study.ensemble.sits_exams,

@@ -13,6 +13,7 @@ from emojudge.domain import Candidate, CellFailure
 from emojudge.engine.modules import EngineModules
 from emojudge.errors import EngineError, NeedsPerson
 from emojudge.judges.exam_lines import exam_sentences
+from emojudge.judges.section_parts import ai_in_words
 from emojudge.judges.sections import fidelity_sentence
 from emojudge.pipeline.deploying import incoming, judgement_gates, replacer_for
 from emojudge.pipeline.engine_plan import plan_engine
@@ -245,7 +246,11 @@ class HeadlessRun:
             tuple(rank_candidates(view)),
             conclude(view, standing_of(view)),
             self._written.report,
-            (*exam_sentences(view), *([f"fidelity: {found}"] if found is not None else [])),
+            (
+                f"AI: {ai_in_words(view)}",
+                *exam_sentences(view),
+                *([f"fidelity: {found}"] if found is not None else []),
+            ),
             stopped,
         )
 

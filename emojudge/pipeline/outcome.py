@@ -85,7 +85,6 @@ class Outcome:
         ]
         return [
             *aligned(rows, right=(1, 2, 3)),
-            "AI: likeness to the baseline, which is 1 against itself; it says nothing of quality",
             *self.notes,
             f"verdict: {self.verdict.sentence}",
             *(f"missing: {one}" for one in self.verdict.missing),

@@ -288,13 +288,26 @@ class StoredStudy:
         record = self.store.get(STUDY, "study")
         return record.batch_width if record is not None else None
 
-    def cells_again(self, prompt: Prompt) -> list[Cell]:
-        """The baseline's cells at another batch width; none for most prompts."""
-        width = self.batch_width
+    def _is_asked_again(self, prompt: Prompt) -> bool:
         if self._prompts_again is None:
             chosen = prompts_again(self.discovery.prompts, self.seed)
             self._prompts_again = frozenset(one.id for one in chosen)
-        if width is None or prompt.id not in self._prompts_again:
+        return prompt.id in self._prompts_again
+
+    def left_again(self) -> int:
+        """How many texts the baseline has still to say once more, at another batch width."""
+        prompts = [one for one in self.discovery.prompts if self._is_asked_again(one)]
+        if self.baseline.gone:
+            return 0
+        if self.batch_width is None:
+            # The width is chosen with the first text; the number of texts is known before.
+            return len(prompts) * self.config.generation.samples_per_prompt
+        return sum(self.stored(cell) is None for one in prompts for cell in self.cells_again(one))
+
+    def cells_again(self, prompt: Prompt) -> list[Cell]:
+        """The baseline's cells at another batch width; none for most prompts."""
+        width = self.batch_width
+        if width is None or not self._is_asked_again(prompt):
             return []
         key = (f"again at {width}", prompt.id)
         if key not in self._cells:

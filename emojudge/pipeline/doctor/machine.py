@@ -46,7 +46,9 @@ async def llama_cpp() -> list[Finding]:
     try:
         probed = await probe_llama()
     except EngineError as problem:
-        return [failure("llama.cpp", f"{build}: {problem}", REBUILD)]
+        kind = gpu_present()
+        mend = REBUILD if kind is None else rebuild_command(kind)
+        return [failure("llama.cpp", f"{build}: {problem}", mend)]
     return [well("llama.cpp", str(build)), gpu(probed, gpu_present())]
 
 
