@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -503,5 +504,5 @@ class PairVote(Frozen):
 
 def human_score(scores: Mapping[Criterion, int], weights: Mapping[Criterion, float]) -> float:
     """Weighted criteria mapped from 1..5 to 0..1: ``(x − 1) / 4``."""
-    weighted = sum(weights[criterion] * scores[criterion] for criterion in Criterion)
+    weighted = math.fsum(weights[criterion] * scores[criterion] for criterion in Criterion)
     return (weighted - 1) / 4

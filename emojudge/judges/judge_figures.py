@@ -129,7 +129,7 @@ def _order_bias(
     prompts = np.array([number[one.prompt_id] for one in chosen], dtype=np.int64)
     turned = [(one.left_first - 0.5) * (one.right_first - 0.5) < 0 for one in chosen]
     found = ratio(first, np.ones(len(first)), prompts, len(first))
-    return found, sum(turned) / len(turned)
+    return found, math.fsum(turned) / len(turned)
 
 
 def ensemble_figures(view: StudyView) -> Ensemble:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -168,7 +169,7 @@ def effective_weights(view: StudyView, found: Ensemble) -> dict[str, float]:
         for one in view.judges
         if one.weight > 0
     }
-    total = sum(own.values())
+    total = math.fsum(own.values())
     return {title: value / total for title, value in own.items()} if total > 0 else {}
 
 
@@ -220,7 +221,7 @@ def _parts(view: StudyView) -> list[Block]:
     threshold = view.config.judging_config.consensus_threshold
     if consensus.agreement:
         below = consensus.below(threshold)
-        mean = sum(consensus.agreement.values()) / len(consensus.agreement)
+        mean = math.fsum(consensus.agreement.values()) / len(consensus.agreement)
         counts = any(one.weight > 0 for one in view.judges)
         lines.append(
             f"consensus {mean:.2f} on average (1 is the same score); {below} of "
