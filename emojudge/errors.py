@@ -121,11 +121,12 @@ class DeployUsageError(DeployError, UsageError):
 
 
 class AlreadyTheCore(DeployError):
-    """What was wanted is so already, as ``generation``; nothing had to be done."""
+    """What was wanted is so already; nothing had to be done."""
 
     exit_code = 0
 
     def __init__(self, message: str, generation: int) -> None:
+        """``generation`` is the number of the core that is wanted and there."""
         super().__init__(message)
         self.generation = generation
 

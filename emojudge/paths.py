@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import platformdirs
@@ -67,6 +69,20 @@ def share_with_team(file: Path) -> None:
     """Give a file the mode of its folder's files; only its owner can."""
     if file.stat().st_uid == os.geteuid():
         file.chmod(file_mode(file.parent))
+
+
+def read_small_file(path: Path, most: int) -> bytes:
+    """The content of a file that somebody else may have laid here, ``most`` bytes at most.
+
+    Raises OSError, also for what is no regular file, which could keep a reader waiting for ever.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"is larger than {most:,} bytes", str(path))
+    return content
 
 
 def fsync_folder(folder: Path) -> None:

@@ -21,7 +21,7 @@ _LIMIT_SECONDS = 20.0
 
 
 async def settle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
-    """Wait until every queue of the active app is empty and its screen is laid out.
+    """Wait until every queue of the active app's screens is empty and the top one is laid out.
 
     Takes the place of Textual's ``wait_for_idle``, with its arguments in seconds. An app that is
     never quiet (it paints all the time) is left after 20 s, as Textual leaves it after one.
@@ -50,7 +50,8 @@ def _is_settled(app: App[Any]) -> bool:
 
 def _pumps(app: App[Any]) -> Iterator[MessagePump]:
     yield app
-    yield from app.screen.walk_children(with_self=True)
+    for screen in app.screen_stack:
+        yield from screen.walk_children(with_self=True)
 
 
 def _has_work(pump: MessagePump) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from emojudge.deploy.building import Incoming
 from emojudge.deploy.gates import GateStatus
-from emojudge.deploy.generation import Manifest
+from emojudge.deploy.generation import Manifest, name_beside
 from emojudge.engine.trial import Trial
 from emojudge.errors import (
     DeployError,
@@ -79,6 +80,96 @@ def test_a_backup_names_a_generation_and_costs_no_bytes(
     assert current_model(tmp_path) == models["F16"].read_bytes()
     with pytest.raises(DeployError, match="There is no backup 'nope'"):
         core.restore_named("nope")
+
+
+def test_a_backup_of_another_store_restores_nothing(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    mine = core.backup("the old one")
+    (tmp_path / "core").rename(tmp_path / "old")
+    core = replacer(tmp_path)
+    core.adopt(models["Q8"], "Q8")
+    promote(core, models["Q4"])
+    with pytest.raises(DeployError, match="is of F16, and generation 1 here is Q8"):
+        core.restore_named(mine.backup_id)
+    with pytest.raises(DeployError, match="made in another store"):
+        core.export(mine.backup_id, tmp_path / "copy")
+    assert current_model(tmp_path) == models["Q4"].read_bytes()
+
+
+def test_a_lost_current_is_put_back_before_anything_else_happens(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path, auto_backup=False)
+    core.adopt(models["F16"], "F16")
+    promote(core, models["Q8"])
+    core.layout.current.unlink()
+    with pytest.raises((DeployError, ModelFileError)):
+        promote(core, tmp_path / "no.gguf")
+    assert core.status().lost == 2
+    models["Q4"].write_bytes(models["Q4"].read_bytes()[:-64])
+    with pytest.raises((DeployError, ModelFileError)):
+        promote(core, models["Q4"])
+    assert core.rollback().number == 1
+    assert core.rollback().number == 2
+    assert current_model(tmp_path) == models["Q8"].read_bytes()
+
+
+def test_a_lost_current_whose_model_is_damaged_stays_lost_until_another_is_restored(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    promote(core, models["Q8"])
+    model = core.status().generations[0].model
+    model.chmod(0o600)
+    model.write_bytes(b"GGUF")
+    core.layout.current.unlink()
+    assert core.recover() is None
+    assert core.status().lost == 2
+    core.restore(1)
+    assert core.status().lost is None
+    assert current_model(tmp_path) == models["F16"].read_bytes()
+
+
+def test_a_lost_current_beside_an_audit_that_cannot_be_read_is_still_looked_at(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "F16")
+    core.layout.current.unlink()
+    core.layout.audit_log.file.write_text("rubbish\n")
+    status = core.status()
+    assert status.current is None
+    assert any("line 1, cannot be read" in one for one in status.problems)
+    assert core.restore(1).number == 1
+    assert current_model(tmp_path) == models["F16"].read_bytes()
+
+
+def test_a_copied_core_keeps_its_name_where_its_manifest_can_be_believed(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    core = replacer(tmp_path)
+    core.adopt(models["F16"], "the warm one")
+    copy = core.export("current", tmp_path / "copy")[0]
+    manifest = copy.parent / "manifest.json"
+    assert name_beside(copy) == "the warm one"
+    assert name_beside(models["F16"]) == "F16"
+    data = json.loads(manifest.read_text())
+    for name in ("", "\x1b[31mred", "nul\x00", "long" * 100):
+        manifest.write_text(json.dumps({**data, "name": name}))
+        assert name_beside(copy) == "core"
+    manifest.write_text(json.dumps(data) + " " * 2_000_000)
+    assert name_beside(copy) == "core"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    assert name_beside(copy) == "core"
+    manifest.unlink()
+    manifest.write_text(json.dumps(data))
+    shutil.copyfile(models["Q8"], copy)
+    assert name_beside(copy) == "core"
 
 
 def test_a_model_in_a_kept_generation_is_not_copied_again(

@@ -168,7 +168,8 @@ def test_a_manifest_that_points_elsewhere_is_refused(
     manifest.chmod(0o600)
     manifest.write_text(json.dumps({**data, "model_path": str(models["Q4"])}))
     with pytest.raises(
-        DeployError, match=r"manifest of generation 1 points elsewhere.*active_dir at a new folder"
+        DeployError,
+        match=r"generation 1 points elsewhere.*active_dir and backup_dir to new folders",
     ):
         core.rollback()
     assert current_model(tmp_path) == models["Q8"].read_bytes()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,11 @@ def test_pass_1_metadata_is_read_and_broken_metadata_is_told(tmp_path: Path) -> 
     assert eight is not None
     assert eight.emotional_degradation == 0.03
     assert "cannot be read" in by_name["tiny-Q4_0"].problems[0]
+    broken = tmp_path / "tiny-Q4_0" / "quantization_metadata.json"
+    broken.unlink()
+    os.mkfifo(broken)
+    by_name = {one.name: one for one in discover(tmp_path).candidates}
+    assert "is not a regular file" in by_name["tiny-Q4_0"].problems[0]
 
 
 def test_known_files_are_not_hashed_again(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from emojudge.config_file import load_config
 from emojudge.engine import gpu
 from emojudge.engine.build import build_of
 from emojudge.engine.gpu import LlamaProbe
-from emojudge.errors import EngineError
+from emojudge.errors import EngineError, UsageError
 from emojudge.pipeline.doctor import machine, models, study, terminal
 from emojudge.pipeline.doctor.checkup import checkup
 from emojudge.pipeline.doctor.findings import Checkup, Finding, Level, failure, warning, well
@@ -70,18 +70,29 @@ def test_gpus(offload: bool, kind: str | None, level: Level, text: str) -> None:
         assert found.mend.startswith('CMAKE_ARGS="-DGGML_CUDA=on" pip install')
 
 
-def test_processors_of_a_container_and_threads_beyond_them(
+def test_threads_are_held_against_the_cores_that_may_be_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    barred = machine.processors(None, 2, 8)
+    monkeypatch.setattr("emojudge.pipeline.doctor.machine.usable_cores", lambda: 2)
+    barred = machine.processors(None, 8)
     assert (barred.level, barred.text.split(",")[0]) == (Level.OK, "2 cores of 8")
-    beyond = machine.processors(4, 2, 8)
+    assert machine.processors(2, 2).text == "2 cores, 2 threads set"
+    beyond = machine.processors(4, 8)
     assert beyond.level is Level.WARNING
     assert beyond.mend == "set performance_config.threads to 2, or take the key out"
-    assert machine.processors(16, 8, 8).level is Level.WARNING
-    assert machine.processors(8, 8, 8).level is Level.OK
-    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
-    assert usable_cores() == 1
+
+
+def test_affinity_and_a_containers_limit_lower_the_cores_in_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    context = "joblib.externals.loky.backend.context"
+    monkeypatch.setattr(f"{context}._cpu_count_affinity", lambda count: 6)
+    monkeypatch.setattr(f"{context}._cpu_count_cgroup", lambda count: 3)
+    assert usable_cores() == 3
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "many")
+    with pytest.raises(UsageError, match="LOKY_MAX_CPU_COUNT"):
+        usable_cores()
 
 
 def test_memory_and_disk_against_what_is_wanted(tmp_path: Path) -> None:
@@ -230,8 +241,8 @@ def test_a_core_whose_link_is_gone_is_a_failure_that_names_the_way_back(tmp_path
     found = study.core(loaded)
     assert found.level is Level.FAILURE
     assert "`current` is gone; it was generation 1" in found.text
-    assert "deploy restore N" in found.text
-    core.restore(1)
+    assert "deploy recover" in found.text
+    core.recover()
     assert study.core(loaded).level is Level.OK
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from emojudge.config_file import LoadedConfig, load_config
-from emojudge.errors import NoCandidates
+from emojudge.errors import NoCandidates, UsageError
 from emojudge.pipeline.desk import Desk
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.reporting import write_report
@@ -138,10 +138,24 @@ async def test_a_study_is_rated_elsewhere_without_any_model(tmp_path: Path) -> N
     desk = Desk(Study(loaded), "ana", SCRIPTED)
     await desk.begin()
     assert all(one.gone for one in desk.study.discovery.candidates)
+    assert desk.study.ensemble.judging == ()
     rate(desk.open_session())
     assert len(desk.study.view().counted_items) == 1
     await desk.close()
     desk.study.close()
+
+
+async def test_a_judge_whose_file_is_gone_stops_a_run_that_would_ask_it(tmp_path: Path) -> None:
+    judge = {"name": "warm", "model": "judge.gguf", "persona": "empathic"}
+    write_ladder(tmp_path / "more")
+    next((tmp_path / "more").rglob("*.gguf")).rename(tmp_path / "judge.gguf")
+    study = await judged_study(tmp_path, judging_config={"judges": [judge]})
+    (tmp_path / "judge.gguf").unlink()
+    again = Study(study.loaded)
+    again.lead()
+    with pytest.raises(UsageError, match="judge warm"):
+        await again.discover()
+    again.close()
 
 
 async def test_a_baseline_outside_the_folder_moves_along(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from emojudge.domain import Pass1
+from emojudge.paths import read_small_file
 
 METADATA_NAME = "quantization_metadata.json"
 CONFIG_NAME = "config.json"
+_MOST_BYTES = 1_000_000
 
 
 def read_pass1(folder: Path) -> tuple[Pass1 | None, str | None]:
@@ -19,7 +21,7 @@ def read_pass1(folder: Path) -> tuple[Pass1 | None, str | None]:
     """
     file = folder / METADATA_NAME
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(read_small_file(file, _MOST_BYTES))
     except FileNotFoundError:
         return None, None
     except (OSError, ValueError, RecursionError) as problem:

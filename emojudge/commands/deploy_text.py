@@ -111,7 +111,7 @@ def describe_status(status: Status) -> Described:
     if current is None:
         kept = [_describe_generation(status, one) for one in status.generations]
         advice = "no core yet: `emojudge deploy adopt PATH` takes over the one in use"
-        return value, [*(kept or [advice]), *notes]
+        return value, [*([] if status.lost is not None else [advice]), *kept, *notes]
     since = status.since.time if status.since else current.manifest.last_updated
     lines = [
         f"core: generation {current.number}, {visible_line(current.manifest.name)}, "

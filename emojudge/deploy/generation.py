@@ -12,9 +12,13 @@ from emojudge.deploy.own_errors import in_words
 from emojudge.domain import ModelFile, combined_sha256
 from emojudge.errors import DeployError
 from emojudge.frozen import Frozen
+from emojudge.paths import read_small_file
+from emojudge.text import visible_line
 
 MANIFEST_NAME = "manifest.json"
 _SHA_PREFIX = 12
+_MANIFEST_BYTES = 1_000_000
+_NAME_LENGTH = 200
 _FOLDER_NAME = re.compile(rf"(?P<number>\d{{1,9}})-(?P<prefix>[0-9a-f]{{{_SHA_PREFIX}}})")
 
 
@@ -95,10 +99,10 @@ class Generation(Frozen):
         if named.resolve() != self.model.resolve():
             raise DeployError(
                 f"The manifest of generation {self.number} points elsewhere: it names {named}, and "
-                f"its model is {self.model}. A store stays where it was made: if it was moved, "
-                "move it back, or begin another with it, active_dir at a new folder, then "
-                f"`emojudge deploy adopt {self.model}`. If it was not, the manifest was changed "
-                "by hand: restore another generation."
+                f"its model is {self.model}. A store stays where it was made. If it was moved, "
+                "move it back, or begin a new one: set active_dir and backup_dir to new folders, "
+                "then `emojudge deploy adopt` the core's model. If it was not moved, the manifest "
+                "was changed by hand: restore another generation."
             )
 
 
@@ -120,14 +124,18 @@ def number_in(name: str) -> int | None:
 def name_beside(model: Path) -> str:
     """What the model of a store, or of a generation's copy, is called; any other by its file.
 
-    There every model file is named alike, and the manifest beside it says what it is.
+    There every model file is named alike, and the manifest beside it says what it is. One that
+    is no regular file, too large, of another model, or calls it something odd is not believed.
     """
     try:
-        manifest = Manifest.model_validate_json((model.parent / MANIFEST_NAME).read_bytes())
+        content = read_small_file(model.parent / MANIFEST_NAME, _MANIFEST_BYTES)
+        manifest = Manifest.model_validate_json(content)
+        size = model.stat().st_size
     except (OSError, ValidationError):
         return model.stem
-    listed = any(one.name == model.name for one in manifest.files)
-    return manifest.name if listed else model.stem
+    described = any((one.name, one.size) == (model.name, size) for one in manifest.files)
+    fit = manifest.name == visible_line(manifest.name) and 0 < len(manifest.name) <= _NAME_LENGTH
+    return manifest.name if described and fit else model.stem
 
 
 def read_generation(folder: Path) -> Generation:

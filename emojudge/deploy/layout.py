@@ -157,10 +157,15 @@ class CoreLayout:
         committed = [entry for entry in self.audit() if entry.action != UNDONE]
         return committed[-1].after if committed else None
 
-    def current_is_lost(self) -> bool:
-        """Whether there was a core, and a kept generation, and no link to any."""
-        link = self.current.is_symlink() or self.current.exists()
-        return not link and self.last_committed() is not None and bool(self.folders())
+    def lost(self) -> int | None:
+        """The generation that the audit says is current, where there is no ``current`` at all.
+
+        None where it is there, or there never was a core. Raises DeployError for an audit that
+        cannot be read.
+        """
+        if self.current.is_symlink() or self.current.exists():
+            return None
+        return self.last_committed()
 
     # Building and switching, under the store's lock
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 
 from emojudge import clock
@@ -10,6 +11,9 @@ from emojudge.deploy.generation import number_in
 from emojudge.deploy.journal import Journal, Step
 from emojudge.deploy.layout import CoreLayout
 from emojudge.deploy.switching import Switching
+from emojudge.errors import DeployError
+
+_LOG = logging.getLogger(__name__)
 
 
 def recover(layout: CoreLayout, switching: Switching, who: str) -> str | None:
@@ -26,7 +30,23 @@ def recover(layout: CoreLayout, switching: Switching, who: str) -> str | None:
     else:
         said = _at_rest(layout, switching, journal)
     layout.clear()
-    return said
+    return " ".join(one for one in (said, _put_back_current(layout)) if one) or None
+
+
+def _put_back_current(layout: CoreLayout) -> str | None:
+    """A ``current`` that somebody removed is made again, because the audit knows what it was."""
+    try:
+        lost = layout.lost()
+        if lost is None:
+            return None
+        generation = layout.generation(lost)
+        generation.require_whole()
+    except DeployError as problem:
+        # Nothing can be put back; whoever looks is told, and restoring another is the way on.
+        _LOG.warning("`current` is gone and cannot be put back: %s", problem)
+        return None
+    layout.switch(generation.folder_name)
+    return f"`current` was gone; it points to generation {lost} again, as the audit says."
 
 
 def _end(layout: CoreLayout, switching: Switching, journal: Journal) -> str:

@@ -133,7 +133,7 @@ class CoreModelReplacer(CoreStoreView):
         waiting = interrupted(self.layout)
         if why_read_only(self.layout.root) is not None:
             return waiting
-        if waiting is None and not self._left_behind():
+        if waiting is None and not self._left_behind() and not self._current_is_gone():
             return None
         self.layout.require_trusted()
         try:
@@ -147,6 +147,13 @@ class CoreModelReplacer(CoreStoreView):
             return said or interrupted(self.layout)
         finally:
             lock.release()
+
+    def _current_is_gone(self) -> bool:
+        try:
+            return self.layout.lost() is not None
+        except DeployError as problem:
+            _LOG.warning("%s", problem)
+            return False
 
     def _left_behind(self) -> bool:
         incoming = self.layout.incoming_dir
@@ -357,7 +364,7 @@ class CoreModelReplacer(CoreStoreView):
         self, name: str, *, expected: int | None = ANY, reason: str | None = None
     ) -> Generation:
         """Restore what ``name`` means: a generation's number, a backup's id, or its label."""
-        number = int(name) if name.isdecimal() else self._backup(name).generation
+        number = int(name) if name.isdecimal() else self._generation_of(self._backup(name)).number
         return self.restore(number, expected=expected, reason=reason)
 
     @OwnErrors()

@@ -95,7 +95,8 @@ def prune(
         remove_backup(backup_dir, one)
     current = layout.current_folder()
     kept: set[int | None] = {*_named_by_backups(layout.root), *spare, layout.predecessor()}
-    kept.add(number_in(current) if current else None)
+    # Where `current` is gone, the audit's last is what was in use.
+    kept.add(number_in(current) if current else layout.last_committed())
     removed = []
     for folder in layout.folders():
         number = number_in(folder.name)

@@ -13,9 +13,9 @@ from emojudge.deploy.generation import Generation
 class Status:
     """``predecessor`` is where a rollback would go, ``head`` the audit's end.
 
-    ``problems`` are generations, backups and lines that cannot be read, a sentence each,
-    ``read_only`` says why this user cannot change the store, ``interrupted`` that a change is
-    under way or was interrupted.
+    ``problems`` are generations, backups and lines that cannot be read, a sentence each, ``lost``
+    is the generation that was current where ``current`` is gone, ``read_only`` says why this user
+    cannot change the store, ``interrupted`` that a change is under way or was interrupted.
     """
 
     current: Generation | None
@@ -25,6 +25,7 @@ class Status:
     audit: tuple[AuditEntry, ...]
     head: Head = START
     problems: tuple[str, ...] = ()
+    lost: int | None = None
     read_only: str | None = None
     interrupted: str | None = None
 

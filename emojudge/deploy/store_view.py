@@ -31,6 +31,7 @@ from emojudge.deploy.recovery import interrupted
 from emojudge.deploy.staging import free_bytes, shards_of
 from emojudge.deploy.status import Status
 from emojudge.errors import AlreadyTheCore, DeployError, DeployUsageError
+from emojudge.text import visible_line
 
 _MEGABYTE = 1_000_000
 _LOG = logging.getLogger(__name__)
@@ -59,18 +60,18 @@ class CoreStoreView:
         generations, problems = self.layout.generations()
         backups, unread = read_backups(self.backup_dir)
         problems += unread
-        current, audit = None, []
+        current, audit, lost = None, [], None
         try:
             audit = self.layout.audit()
             current = self.layout.current_generation()
+            lost = self.layout.lost()
         except DeployError as problem:
             problems.append(str(problem))
         before = self.layout.predecessor() if audit else None
-        if current is None and self.layout.current_is_lost():
-            last = self.layout.last_committed()
+        if lost is not None:
             problems.append(
-                f"`current` is gone; it was generation {last}. `emojudge deploy restore N` makes "
-                "a kept generation the core again."
+                f"`current` is gone; it was generation {lost}. `emojudge deploy recover` puts it "
+                "back, where that is whole; else `emojudge deploy restore N` takes another."
             )
         problems += self._doubts(generations, {before, current.number if current else None})
         return Status(
@@ -82,6 +83,7 @@ class CoreStoreView:
             head=self.layout.audit_log.head(),
             # A damaged generation that is current is told once.
             problems=tuple(dict.fromkeys(problems)),
+            lost=lost,
             read_only=why_read_only(self.layout.root),
             interrupted=interrupted(self.layout),
         )
@@ -128,6 +130,18 @@ class CoreStoreView:
                 "names them."
             )
         return found[0]
+
+    def _generation_of(self, backup: Backup) -> Generation:
+        """What a backup keeps. Raises DeployError where the number is another model's here."""
+        generation = self.layout.generation(backup.generation)
+        if generation.manifest.sha256 != backup.sha256:
+            raise DeployError(
+                f"The backup {backup.backup_id} is of {visible_line(backup.name)}, and generation "
+                f"{backup.generation} here is {visible_line(generation.manifest.name)}: it was "
+                "made in another store. Set backup_dir to a folder of this store's own; `emojudge "
+                f"deploy remove-backup {backup.backup_id}` takes the backup away."
+            )
+        return generation
 
     @OwnErrors()
     def look_at(self, path: Path) -> tuple[Gate, ...]:
@@ -247,7 +261,7 @@ class CoreStoreView:
             if generation is None:
                 raise DeployError("There is no core yet, so there is nothing to export.")
         else:
-            generation = self.layout.generation(self._backup(backup_id).generation)
+            generation = self._generation_of(self._backup(backup_id))
         return export_generation(generation, target, progress)
 
     @OwnErrors()

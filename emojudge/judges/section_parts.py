@@ -64,8 +64,10 @@ def listed(words: Iterable[str]) -> str:
 def ai_in_words(view: StudyView) -> str:
     """What the AI score is of: likeness alone, or also the ensemble's scores where it counts."""
     shares = shares_of(view.part_scores, view.config.ai_scoring)
-    if ENSEMBLE not in shares:
+    if not shares.get(ENSEMBLE):
         return "likeness to the baseline, which is 1 against itself; it says nothing of quality"
+    if len([share for share in shares.values() if share]) == 1:
+        return "what judges say of the responses, from 0 to 1"
     share = percent_text(shares[ENSEMBLE], 0)
     return f"{share} what judges say (0 to 1), the rest likeness to the baseline, 1 against itself"
 

@@ -40,7 +40,7 @@ class Exams:
     async def run(self) -> int:
         """Let everybody sit who has not; returns how many did. Nobody does in a small study."""
         study = self._study
-        if not study.ensemble.sits_exams:
+        if not study.ensemble.sits_exams or study.only_rated:
             return 0
         found = study.ensemble.exam_material()
         return 0 if found is None else await self._all_sit(found)

@@ -24,13 +24,15 @@ class Kept:
 
 
 def moved_along(
-    candidates: Sequence[Candidate], loaded: LoadedConfig, before: Path
-) -> list[Candidate]:
-    """Candidates with their files where they are to be now, if the study was at ``before`` once.
+    models: Sequence[Candidate], loaded: LoadedConfig, before: Path
+) -> tuple[Candidate, ...]:
+    """Models with their files where they are to be now, if the config was in ``before`` once.
 
-    Files that the config named by relative paths go along with it, whether they were copied or not.
+    What the config names by relative paths goes along with it, whether it was copied or not.
     """
-    named = [loaded.config.candidate_dir, loaded.config.baseline_model or ""]
+    config = loaded.config
+    named = [config.candidate_dir, config.baseline_model or ""]
+    named += [one.model or "" for one in config.judging_config.judges]
     places = [(loaded.at(before).resolve(one), loaded.resolve(one)) for one in named if one]
 
     def now(path: str) -> str:
@@ -39,7 +41,7 @@ def moved_along(
                 return str(new / Path(path).relative_to(old))
         return path
 
-    return [
+    return tuple(
         one.model_copy(
             update={
                 "files": tuple(
@@ -47,8 +49,8 @@ def moved_along(
                 )
             }
         )
-        for one in candidates
-    ]
+        for one in models
+    )
 
 
 def missing_from(kept: Kept, config: Config, folder: Path) -> list[Candidate]:

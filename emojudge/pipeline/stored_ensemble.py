@@ -258,7 +258,7 @@ class StoredEnsemble:
 
         In a small study nobody is examined, and all are asked, so that what they say can be seen.
         """
-        if not self.emotional_judge.members:
+        if not self.emotional_judge.members or self._study.only_rated:
             return ()
         examined = self.sits_exams
         return tuple(

@@ -156,6 +156,11 @@ class StoredStudy:
         return stable_hash([template, generation.system_prompt, engine_version()])
 
     @property
+    def only_rated(self) -> bool:
+        """Whether every candidate is gone: nothing new is said, so nothing new is judged."""
+        return self.discovered and all(one.gone for one in self.discovery.candidates)
+
+    @property
     def judges(self) -> tuple[ResponseJudge, ...]:
         """All that judge responses now; none of those that would ask a model that is gone."""
         own = self.model_judge.judges

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from emojudge import clock, prompts
@@ -91,22 +91,25 @@ class Study(StoredStudy):
 
     # Discover
 
-    def _known_files(self) -> dict[str, ModelFile]:
+    def _discovery_before(self) -> Discovery | None:
+        """The last discovery, with files where they are to be now if the study was moved."""
         before = self.store.get(DISCOVERY, "discovery")
-        if before is None:
-            return {}
-        known = (*before.candidates, *before.judge_models)
-        return {file.path: file for one in known for file in one.files}
+        if before is None or not before.config_dir:
+            return before
+        moved = partial(moved_along, loaded=self.loaded, before=Path(before.config_dir))
+        return before.model_copy(
+            update={
+                "candidates": moved(before.candidates),
+                "judge_models": moved(before.judge_models),
+            }
+        )
 
-    def _kept(self) -> Kept:
+    def _kept(self, before: Discovery | None) -> Kept:
         """What candidates known from before have said, and which of them people rated."""
-        before = self.store.get(DISCOVERY, "discovery")
         spoke = {one.candidate for one in self.store.all(RESPONSES)}
         rated = {rating.candidate for one in self.store.all(RATED) for rating in one.ratings}
         rated |= {sha for vote in self.store.all(PAIR_VOTES) for sha in vote.candidates}
-        known: Sequence[Candidate] = before.candidates if before is not None else ()
-        if before is not None and before.config_dir:
-            known = moved_along(known, self.loaded, Path(before.config_dir))
+        known = before.candidates if before is not None else ()
         return Kept(tuple(one for one in known if one.sha256 in spoke), rated)
 
     def load_prompts(self) -> tuple[Prompt, ...]:
@@ -134,9 +137,9 @@ class Study(StoredStudy):
             text = f"reading candidates: {human_bytes(done)} of {human_bytes(total)}"
             loop.call_soon_threadsafe(self.state.say, text)
 
-        known = self._known_files()
-
-        kept = self._kept()
+        before = self._discovery_before()
+        known = _files_of(before)
+        kept = self._kept(before)
         missing = missing_from(kept, self.config, folder)
         names = {one.name for one in missing}
         wanted = tuple(one for one in self.config.models_to_compare if one not in names)
@@ -157,7 +160,11 @@ class Study(StoredStudy):
             return with_kept(found, kept, missing, self.config)
 
         found = await asyncio.to_thread(work)
-        judges = await asyncio.to_thread(self._read_judge_models, known, advance)
+        if all(one.gone for one in found.candidates):
+            # Nobody says anything new, so judges are asked nothing, and need no files.
+            judges = before.judge_models if before is not None else ()
+        else:
+            judges = await asyncio.to_thread(self._read_judge_models, known, advance)
         discovery = Discovery(
             candidates=found.candidates,
             unusable=found.unusable,
@@ -181,22 +188,13 @@ class Study(StoredStudy):
     def _read_judge_models(
         self, known: dict[str, ModelFile], progress: Progress
     ) -> tuple[Candidate, ...]:
-        """The local models of judges, as they were last seen where their files are not there now.
-
-        Raises UsageError naming the judge whose model cannot be read.
-        """
-        before = self.store.get(DISCOVERY, "discovery")
-        seen = {one.name: one for one in before.judge_models} if before is not None else {}
+        """The local models of judges. Raises UsageError naming the judge whose cannot be read."""
         models: dict[str, Candidate] = {}
         for one in self.ensemble.emotional_judge.configs:
-            if one.model is None or one.url is not None or one.model in models:
-                continue
-            path = self.loaded.resolve(one.model)
-            if one.model in seen and not path.exists():
-                models[one.model] = seen[one.model]
-                _LOG.warning("judge %s: %s is gone; what it said before counts", one.name, path)
-                continue
-            models[one.model] = read_judge_model(one.name, one.model, path, known, progress)
+            if one.model is not None and one.url is None and one.model not in models:
+                models[one.model] = read_judge_model(
+                    one.name, one.model, self.loaded.resolve(one.model), known, progress
+                )
         return tuple(models.values())
 
     def _call_the_roll(self) -> None:
@@ -214,3 +212,11 @@ class Study(StoredStudy):
                     standing.title,
                     name,
                 )
+
+
+def _files_of(discovery: Discovery | None) -> dict[str, ModelFile]:
+    """All model files of a discovery by their paths."""
+    if discovery is None:
+        return {}
+    known = (*discovery.candidates, *discovery.judge_models)
+    return {file.path: file for one in known for file in one.files}

@@ -104,7 +104,7 @@ class DeployScreen(StudyScreen):
             return _CHANGES
         without = set()
         if status.current is None:
-            without.add("deploy.pin")
+            without |= {"deploy.pin", "deploy.restore", "deploy.rollback"}
         if all(one == status.current for one in status.generations):
             without.add("deploy.restore")
         if status.predecessor is None:
@@ -286,7 +286,7 @@ class DeployScreen(StudyScreen):
     def action_restore(self) -> None:
         """Make the marked generation current."""
         seen = self._may_change()
-        if seen is None or not seen.status.generations:
+        if seen is None or not seen.status.generations or seen.status.current is None:
             return
         target = seen.status.generations[self._marked % len(seen.status.generations)]
         if target.number == seen.expected:

@@ -99,8 +99,8 @@ class CorePage:
 
     def _core(self) -> Content:
         core = self.status.current
-        if core is None and self.status.generations:
-            return self._row("core now", ("none: mark a generation, enter restores it", "bold"))
+        if core is None and self.status.lost is not None:
+            return self._row("core now", ("none: see above", "$quiet"))
         if core is None:
             advice = (
                 "none yet: promote makes the chosen candidate the first one,",

@@ -10,7 +10,6 @@ from emojudge.errors import UsageError
 from emojudge.paths import CONFIG_NAME, cache_dir
 from emojudge.pipeline.doctor import machine, models, study, terminal
 from emojudge.pipeline.doctor.findings import Checkup, Finding, failure, well
-from emojudge.processors import usable_cores
 
 
 def checkup(place: Path) -> Checkup:
@@ -18,7 +17,7 @@ def checkup(place: Path) -> Checkup:
     loaded, told = _config(place)
     found = machine.look_at_machine()
     threads = loaded.config.performance_config.threads if loaded else None
-    found.append(machine.processors(threads, usable_cores(), os.cpu_count() or 1))
+    found.append(machine.processors(threads, os.cpu_count() or 1))
     if loaded is None:
         found += [machine.memory(0), machine.disk("disk", Path(), 0)]
         found += [terminal.look_at_terminal(), models.demo(), models.encoder(None), told]

@@ -14,8 +14,9 @@ from emojudge.deploy.copying import reflink
 from emojudge.engine.build import INSTALL, REBUILD, llama_build
 from emojudge.engine.gpu import LlamaProbe, gpu_present, probe_llama, rebuild_command
 from emojudge.engine.memory import free_ram, free_vram
-from emojudge.errors import EngineError
+from emojudge.errors import EngineError, UsageError
 from emojudge.pipeline.doctor.findings import Finding, failure, warning, well
+from emojudge.processors import usable_cores
 from emojudge.text import counted, human_bytes
 
 TESTED_PYTHONS = ((3, 11), (3, 12), (3, 13))
@@ -67,11 +68,15 @@ def gpu(probed: LlamaProbe, kind: str | None) -> Finding:
     return well("gpu", f"llama.cpp offloads to {kind or 'a GPU'}{held}")
 
 
-def processors(threads: int | None, usable: int, in_machine: int) -> Finding:
+def processors(threads: int | None, in_machine: int) -> Finding:
     """Threads of the config against the cores that this process may use."""
+    try:
+        usable = usable_cores()
+    except UsageError as problem:
+        return failure("processors", str(problem), "unset LOKY_MAX_CPU_COUNT")
     cores = counted(usable, "core")
     if usable < in_machine:
-        cores = f"{cores} of {in_machine}, the others are barred (affinity or a container's limit)"
+        cores += f" of {in_machine}, the others are barred (affinity, or the limit of a container)"
     if threads is not None and threads > usable:
         return warning(
             "processors",
