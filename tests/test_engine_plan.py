@@ -96,6 +96,15 @@ async def test_the_width_is_chosen_once_and_kept(tmp_path: Path) -> None:
     configured.close()
 
 
+async def test_models_take_the_cores_that_may_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emojudge.pipeline.engine_plan.usable_cores", lambda: 3)
+    study = await judged_study(tmp_path)
+    assert (await plan_engine(study)).threads == 3
+    study.close()
+
+
 async def test_responses_record_the_width_they_were_made_at(tmp_path: Path) -> None:
     study = await judged_study(tmp_path, performance_config={"batch_size": 3})
     plan = await plan_engine(study)

@@ -52,6 +52,7 @@ from emojudge.judges.likeness import (
 )
 from emojudge.judges.own_metrics import OWN_METRIC
 from emojudge.judges.profiles import CandidateProfile
+from emojudge.judges.section_parts import ai_in_words
 from emojudge.judges.technical_sections import technical_section
 from emojudge.pipeline.results import build_sections
 from emojudge.ranking.simulate.planted import Design, Truth
@@ -588,6 +589,16 @@ def test_faults_are_told_before_anything_is_judged() -> None:
     section = sections_of(silenced(view, 30))["fidelity"]
     assert "said nothing in 30 of 64" in text_of(section)
     assert "s on the Candidates screen" in text_of(section)
+
+
+def test_the_ai_score_is_called_likeness_only_where_no_judge_counts() -> None:
+    view = measured_view()
+    said = dict.fromkeys(view.ai_scores, 0.5)
+    assert ai_in_words(view).startswith("likeness to the baseline")
+    judged = dataclasses.replace(view, part_scores={**view.part_scores, "ensemble": said})
+    assert " what judges say (0 to 1), the rest likeness" in ai_in_words(judged)
+    alone = dataclasses.replace(view, part_scores={"ensemble": said})
+    assert ai_in_words(alone) == "what judges say of the responses, from 0 to 1"
 
 
 # Emotions

@@ -64,10 +64,13 @@ class Desk:
     @property
     def core_in_words(self) -> str:
         """The generation in use, or what is wrong with it; empty before the first."""
+        layout = self.replacer.layout
         try:
-            current = self.replacer.layout.current_generation()
+            current, lost = layout.current_generation(), layout.lost()
         except DeployError as problem:
             return f"! {problem}"
+        if lost is not None:
+            return f"! `current` is gone; it was generation {lost}"
         return f"generation {current.number}: {current.manifest.name}" if current else ""
 
     async def recover_core(self) -> None:
