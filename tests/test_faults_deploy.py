@@ -169,6 +169,28 @@ def test_killed_at_every_mutating_call(tmp_path: Path, name: str) -> None:
     require_nearly_all(killed, points)
 
 
+def without_current(folder: Path) -> None:
+    prepared(folder)
+    (folder / "core" / "current").unlink()
+
+
+def test_killed_while_a_lost_current_is_put_back(tmp_path: Path) -> None:
+    operation = Operation(without_current, lambda f: store(f).recover(), may_be_empty=True)
+    templates = Templates(tmp_path)
+    points = templates.points(operation)
+    killed = 0
+    for point in points:
+        folder = templates.fresh(operation)
+        killed += kill_at(partial(operation.work, folder), point)
+        require_sound(folder, operation, companion=False)
+        store(folder).recover()
+        check_contract(folder, folder / "companion.json")
+        assert store(folder).rollback() is not None
+        assert store(folder).verify_audit() == []
+    print(f"put back: {killed} killed at {len(points)} calls, 0 bad")
+    require_nearly_all(killed, points)
+
+
 def open_and_remove(function: Callable[[str], object], path: str, problem: object) -> None:
     Path(path).parent.chmod(0o700)
     Path(path).chmod(0o700)
