@@ -174,16 +174,21 @@ def test_the_pace_counts_texts_that_run_together_once(monkeypatch: pytest.Monkey
     pace.more(40)
     now += 2
     assert pace.tokens_per_second == 20
-    assert pace.seconds_left(2, 100) == (200 - 40) / 20
+    assert pace.seconds_left(2, 100) is None, "none has finished, so their length is not known"
     pace.more(20)
-    pace.finished(30)
+    pace.finished()
     pace.end()
-    pace.finished(30)
+    assert pace.seconds_left(1, 100) == 60 / 30, "one of 60 tokens' worth, as the other is longer"
+    assert pace.seconds_left(1, 50) == 50 / 30
+    pace.finished()
     pace.end()
     now += 50
     assert pace.tokens_per_second == 30, "idle time does not count"
     assert pace.seconds_left(3, 100) == 3 * 30 / 30
     assert pace.seconds_left(0, 100) is None
+    for _ in range(20):
+        pace.begin()
+    assert pace.seconds_left(3, 100) is None, "2 of 22 have finished"
 
 
 # The cache

@@ -109,14 +109,18 @@ class Judging:
 
         A failure may be one reply's doing, so it costs its prompts; a second one in a row is not.
         """
-        made = 0
+        study = self._study
+        made = done = 0
+        total = sum(map(_size, groups))
+        asked = judge.name.rpartition("/")[2]
         failed_before = False
         # A judge of the ensemble takes seconds for a prompt, and what it said must not be lost.
         at_once = _READ_AT_ONCE if isinstance(judge, EnsembleMember) else _PROMPTS_AT_ONCE
         for start in range(0, len(groups), at_once):
             part = groups[start : start + at_once]
+            study.state.say(f"judging {asked}: {done} of {total} responses", running=True)
             try:
-                judgements = await judge.judge(part, self.tools, self._study.judged)
+                judgements = await judge.judge(part, self.tools, study.judged)
             except EngineError as problem:
                 _LOG.error("%s: %s", judge.name, problem)
                 failures.append(problem)
@@ -125,13 +129,18 @@ class Judging:
                 failed_before = True
                 continue
             failed_before = False
-            self._study.lead().put(JUDGEMENTS, judgements)
+            study.lead().put(JUDGEMENTS, judgements)
             made += len(judgements)
             for group in part:
-                self._study.changed(group.prompt_id)
-            done = start + len(part)
-            said = f"{judge.name}: {done} of {len(groups)} prompts"
-            self._study.state.say(said, running=True)
+                study.changed(group.prompt_id)
+            done += sum(map(_size, part))
+            study.state.say(f"judging {asked}: {done} of {total} responses", running=True)
+            study.state.judged(study.judged_prompts(), len(study.discovery.prompts))
             # Others of this process get their turn between two parts.
             await asyncio.sleep(0)
         return made
+
+
+def _size(group: PromptResponses) -> int:
+    """How many responses a group has, the baseline's second ones included."""
+    return len(group.baseline) + len(group.others) + len(group.again)

@@ -55,8 +55,15 @@ class Measurements:
         if not missing:
             return 0
         other = other_width(width)
-        study.state.say(f"the baseline again, {other} texts together", running=True)
         jobs = [self._responses.ensure(cell, width=other) for cell in missing]
+
+        def tell(_: object = None) -> None:
+            ended = sum(job.done() for job in jobs)
+            study.state.say(f"the baseline again: {ended} of {len(jobs)} texts", running=True)
+
+        tell()
+        for job in jobs:
+            job.add_done_callback(tell)
         # Who stops waiting, as a pause does, leaves what is under way to be finished.
         await asyncio.wait(jobs)
         failed = sum(isinstance(job.result(), CellFailure) for job in jobs)

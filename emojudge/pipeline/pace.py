@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+_LEAST_SHARE = 4
+
 
 class Pace:
     """Tokens over the time in which at least one of the candidate's texts was under way.
@@ -17,7 +19,6 @@ class Pace:
         self._busy = 0.0
         self._tokens = 0
         self._finished = 0
-        self._finished_tokens = 0
 
     def begin(self) -> None:
         """A text is under way."""
@@ -35,10 +36,9 @@ class Pace:
         if self._running == 0:
             self._busy += time.monotonic() - self._since
 
-    def finished(self, tokens: int) -> None:
-        """A text is complete, with so many tokens."""
+    def finished(self) -> None:
+        """A text is complete."""
         self._finished += 1
-        self._finished_tokens += tokens
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -49,13 +49,14 @@ class Pace:
     def seconds_left(self, texts: int, longest: int) -> float | None:
         """Time for so many unfinished texts of at most ``longest`` tokens.
 
-        Short texts finish first, so those under way are counted as long ones. None until there is
-        a rate, or with nothing left.
+        Short texts finish first, so their mean length alone would be too small: tokens of all
+        texts over those that finished is the maximum-likelihood mean of censored exponential
+        lengths, and what is left of one under way. None before a quarter of those that began have
+        finished, because until then it says nothing, and with nothing left.
         """
         rate = self.tokens_per_second
-        if rate is None or texts <= 0:
+        began = self._finished + self._running
+        too_few = not self._finished or self._finished * _LEAST_SHARE < began
+        if rate is None or texts <= 0 or too_few:
             return None
-        under_way = min(self._running, texts)
-        mean = (self._finished_tokens + under_way * longest) / max(1, self._finished + under_way)
-        said = self._tokens - self._finished_tokens
-        return ((texts - under_way) * mean + max(under_way * longest - said, 0)) / rate
+        return texts * min(self._tokens / self._finished, longest) / rate

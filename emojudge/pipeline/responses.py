@@ -189,7 +189,7 @@ class Responses:
             writer.put(RESPONSES, [response])
         if self._study.store.get(FAILURES, cell.id) is not None:
             writer.remove(FAILURES, [cell.id])
-        self._pace(cell.candidate).finished(generated.tokens)
+        self._pace(cell.candidate).finished()
         self._study.changed(cell.prompt_id)
         return response
 

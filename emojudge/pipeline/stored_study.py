@@ -82,7 +82,8 @@ def _speaks(response: Response) -> bool:
 class _JudgedPrompt:
     """The stored responses to a prompt, and their judgements; apart, the baseline's once more.
 
-    ``unanswered`` is what judges of the ensemble were asked of them in vain.
+    ``unanswered`` is what judges of the ensemble were asked of them in vain, ``owing`` the names of
+    judges that have not said all of what they would be asked of it.
     """
 
     responses: tuple[Response, ...]
@@ -91,6 +92,7 @@ class _JudgedPrompt:
     again_judgements: tuple[Judgement, ...]
     votes: tuple[Vote, ...]
     unanswered: tuple[Unanswered, ...]
+    owing: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -383,6 +385,7 @@ class StoredStudy:
             again: list[Judgement] = []
             repeated = {one.id for one in group.again}
             missing: list[str] = []
+            owing: set[str] = set()
             # Also of judges that are not asked any more: what they once said can be seen.
             members = self.ensemble.emotional_judge.members
             for judge in (*self.model_judge.judges, *self._metrics, *members):
@@ -391,6 +394,8 @@ class StoredStudy:
                     one = self.store.get(JUDGEMENTS, judgement_id)
                     if one is None:
                         missing.append(judgement_id)
+                        if self.store.get(UNANSWERED, judgement_id) is None:
+                            owing.add(judge.name)
                     else:
                         (again if one.response_id in repeated else own).append(one)
             votes = []
@@ -408,13 +413,15 @@ class StoredStudy:
                 tuple(again),
                 tuple(votes),
                 tuple(one for one in asked if one is not None),
+                frozenset(owing),
             )
         return self._judged[prompt.id]
 
     def judged_prompts(self) -> int:
-        """How many prompts have at least one judged response."""
-        prompts_here = self.discovery.prompts
-        return sum(bool(self._judged_prompt(prompt).judgements) for prompt in prompts_here)
+        """Of how many prompts every judge that is asked now has said all it would be asked."""
+        asked = {judge.name for judge in self.judges}
+        judged = map(self._judged_prompt, self.discovery.prompts)
+        return sum(bool(one.judgements) and not one.owing & asked for one in judged)
 
     def _failures(self) -> tuple[CellFailure, ...]:
         """Failures of cells that are wanted now."""

@@ -160,14 +160,15 @@ class CandidatesScreen(StudyScreen):
                 )
             )
         measured = any(one.tokens_per_second for one in status.progress.values())
-        if status.running and self.desk.estimate and not measured:
+        generated = all(one.complete for one in status.progress.values())
+        if status.running and self.desk.estimate and not measured and not generated:
             lines += [Content(""), Content.styled(self.desk.estimate, "$quiet")]
         if status.problem:
             lines.append(Content.assemble((f"✗ {visible_line(status.problem)}", "$failed")))
         if not status.leading:
             lines.append(Content.styled(visible_line(study.not_leading_because), "$quiet"))
             lines.append(Content.styled("you can rate what it has stored", "$quiet"))
-        elif status.to_judge and status.judged == status.to_judge:
+        elif not status.running and status.to_judge and status.judged == status.to_judge:
             lines.append(
                 Content.assemble(
                     ("everything is generated and judged · ", "$quiet"),
