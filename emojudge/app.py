@@ -312,8 +312,9 @@ class EmojudgeApp(ThemedApp[None]):
             if action.mode not in ("", mode):
                 continue
             target = self if action.scope == APP else screen
+            # Who reads "undo" in the key line types it here.
             yield SystemCommand(
-                action.tooltip,
+                f"{action.footer}: {action.tooltip}" if action.footer else action.tooltip,
                 f"{action.id} · {shown_key(action.id, self._settings.keymap)}",
                 lambda target=target, call=action.call: self.call_later(target.run_action, call),
             )

@@ -34,7 +34,8 @@ PhaseName = Literal["discover", "ai-judge", "human-judge", "rank", "deploy", "fu
 
 app = typer.Typer(
     name="emojudge",
-    help="Find the quantized rung of a companion model that still feels right, and promote it.",
+    help="Find the quantized rung of a companion model that still feels right, and promote it.\n\n"
+    "Without a command: open the workstation on the study in this folder, or begin one.",
     no_args_is_help=False,
     invoke_without_command=True,
     rich_markup_mode=None,

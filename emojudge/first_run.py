@@ -31,7 +31,8 @@ _KEYS = (
 )
 _NONE_NEARBY = (
     "No GGUF files lie in this folder, in ../quant_pass1/models, or in the stores of Hugging Face, "
-    "LM Studio and Ollama. `emojudge quantize` makes a ladder of any GGUF."
+    "LM Studio and Ollama. Leave, and say where they are: `emojudge init --models FOLDER`. "
+    "`emojudge quantize` makes a ladder of any GGUF."
 )
 
 

@@ -101,7 +101,8 @@ def test_an_older_file_checks_with_a_warning_for_each_key_without_effect(tmp_pat
     done = emojudge("config", "check", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "is sound" in done.stdout
-    assert done.stderr.count("warning: ") == len(_WITHOUT_EFFECT) + 1
+    assert "warning: nothing is decided before 8 prompts, and this study has 3" in done.stderr
+    assert done.stderr.count("warning: ") == len(_WITHOUT_EFFECT) + 2
 
 
 def test_a_newer_key_wins_over_its_older_form() -> None:

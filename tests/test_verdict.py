@@ -12,6 +12,7 @@ from emojudge.domain import Criterion
 from emojudge.ranking.decision import Evidence, Kind, Rules, decide
 from emojudge.ranking.decision import evidence_of as evidence_of_parts
 from emojudge.ranking.effects import combined, effects_of
+from emojudge.ranking.evidence import too_few_prompts
 from emojudge.ranking.normal_equations import NormalEquations
 from emojudge.ranking.robustness import confidence, effective_weights, holding_weights
 from emojudge.ranking.scored import scored_study
@@ -114,7 +115,23 @@ def test_fewer_than_eight_prompts_decide_nothing() -> None:
     )
     _, verdict = said(view)
     assert verdict.kind is Kind.INCONCLUSIVE
-    assert "nothing is decided before 8 prompts; there are 7" in verdict.missing
+    said_so = "nothing is decided before 8 prompts are rated and judged; 7 are"
+    assert said_so in verdict.missing
+    assert standing_of(view).confidence is None, "7 prompts drawn again are the same 7"
+    small = dataclasses.replace(
+        view, prompts=tuple(one for one in view.prompts if one.id in few), memo={}
+    )
+    _, verdict = said(small)
+    assert any(
+        "this study has 7: more prompts in evaluation_prompts, or a larger" in one
+        for one in verdict.missing
+    )
+
+
+def test_what_a_study_of_few_prompts_cannot_reach_is_known_from_the_start() -> None:
+    assert too_few_prompts(8, 8) is None
+    assert "nothing is decided before 8 prompts, and this study has 7" in str(too_few_prompts(7, 1))
+    assert "at most 8 rated items by one person" in str(too_few_prompts(8, 10))
 
 
 def test_nobody_has_rated() -> None:

@@ -15,6 +15,7 @@ from emojudge.pipeline.outcome import Outcome
 from emojudge.pipeline.reporting import write_report
 from emojudge.pipeline.study import Study
 from emojudge.prompts import load_prompts
+from emojudge.ranking.evidence import too_few_prompts
 from emojudge.report.write import Written
 from emojudge.say import say
 from emojudge.text import sentence
@@ -32,7 +33,13 @@ def check_inputs(loaded: LoadedConfig) -> None:
     """Look at what the config names, without writing anything. Raises what a run would."""
     config = loaded.config
     check_judges(loaded)
-    load_prompts(loaded.resolve(config.evaluation_prompts))
+    prompts = load_prompts(loaded.resolve(config.evaluation_prompts))
+    chosen = len(prompts)
+    if config.performance_config.max_prompts is not None:
+        chosen = min(chosen, config.performance_config.max_prompts)
+    few = too_few_prompts(chosen, config.judging_config.minimum_human_samples)
+    if few is not None:
+        say(f"warning: {few}")
     sound, left_out = inspect(
         loaded.resolve(config.candidate_dir),
         wanted=config.models_to_compare,

@@ -16,6 +16,7 @@ from emojudge.judges.fidelity import Measure, fidelity_of
 from emojudge.judges.section_parts import percent_text
 from emojudge.provenance import ratings_sha256
 from emojudge.ranking.decision import Kind
+from emojudge.ranking.evidence import MIN_PROMPTS
 from emojudge.ranking.standing import CandidateScore, Standing
 from emojudge.report.write import newest_report
 from emojudge.settings import login_name
@@ -174,7 +175,7 @@ def _degradation_gate(view: StudyView, candidate: Candidate) -> Gate:
 def _confidence_gate(view: StudyView, standing: Standing) -> Gate:
     wanted, sure = view.config.judging_config.minimum_confidence, standing.confidence
     if sure is None:
-        status, reason = GateStatus.UNKNOWN, "needs AI and people"
+        status, reason = GateStatus.UNKNOWN, f"needs AI and people on {MIN_PROMPTS} prompts"
     elif sure >= wanted:
         status, reason = GateStatus.PASS, f"{sure:.2f}, at least {wanted:g}"
     else:

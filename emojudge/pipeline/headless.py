@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from typing import Protocol
 
 from emojudge.deploy.generation import Generation
@@ -30,6 +31,7 @@ from emojudge.text import counted, human_bytes, human_seconds
 
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 5.0
+_STILL_SECONDS = 30.0
 _BAR_SECONDS = 0.2
 
 
@@ -165,14 +167,18 @@ class HeadlessRun:
             await workspace.close()
 
     async def _tell_activity(self) -> None:
-        """A line every few seconds while something is measured."""
+        """A line every few seconds while something is measured, rarer ones while it lasts."""
         told = self.study.state.status.activity
+        since = last = time.monotonic()
         while True:
             await asyncio.sleep(_PROGRESS_SECONDS)
-            now = self.study.state.status.activity
-            if now != told:
-                told = now
-                _LOG.info("%s", now)
+            activity, now = self.study.state.status.activity, time.monotonic()
+            if activity != told:
+                told, since, last = activity, now, now
+                _LOG.info("%s", activity)
+            elif now - last > _STILL_SECONDS:
+                last = now
+                _LOG.info("%s, for %s now", activity, human_seconds(now - since))
 
     def _judgements(self) -> int:
         view = self.study.view()

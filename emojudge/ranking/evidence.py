@@ -17,6 +17,26 @@ PRIOR_SD = 0.08
 """τ: differences of final scores that matter are of this size."""
 MIN_PROMPTS = 8
 """Nothing is decided on fewer prompts."""
+
+
+def too_few_prompts(prompts: int, minimum_items: int) -> str | None:
+    """Why a study of so many prompts reaches no verdict, or not with one rater; None if it can.
+
+    ``minimum_items`` is ``minimum_human_samples``: nobody rates a prompt twice for a verdict.
+    """
+    more = "more prompts in evaluation_prompts, or a larger performance_config.max_prompts"
+    if prompts < MIN_PROMPTS:
+        return (
+            f"nothing is decided before {MIN_PROMPTS} prompts, and this study has {prompts}: {more}"
+        )
+    if prompts < minimum_items:
+        return (
+            f"{prompts} prompts give each candidate at most {prompts} rated items by one person, "
+            f"and minimum_human_samples is {minimum_items}: more raters, {more}"
+        )
+    return None
+
+
 DECISIVE = 1 / ALPHA
 """A difference counts as shown from this evidence on."""
 

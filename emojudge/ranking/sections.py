@@ -65,7 +65,8 @@ def _facts(view: StudyView, standing: Standing) -> str:
         parts.append(counted(len(standing.raters), "rater"))
         parts.append(counted(len(view.counted_items), "item"))
     parts.append(_weights(view, standing.effective))
-    if standing.holds is not None:
+    decided = standing.decision is not None and standing.decision.kind is not Kind.INCONCLUSIVE
+    if standing.holds is not None and decided:
         low, high = standing.holds
         parts.append(f"the verdict holds for AI weights {low:.2f} to {high:.2f}")
     return " · ".join(parts)

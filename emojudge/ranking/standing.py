@@ -294,7 +294,8 @@ def _stand(view: StudyView) -> Standing:
                 panes=pane_count(view.config.human_judging.panes, scored.count),
                 seed=view.seed,
             )
-        if decision.runner_up is not None:
+        # Drawing again from a handful of prompts gives back the same few.
+        if decision.runner_up is not None and evidence.final.prompts >= MIN_PROMPTS:
             sure = confidence(scored, decision.leader, decision.runner_up, view.seed)
     return Standing(
         scores=ranked.scores,

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from emojudge.ranking.decision import Kind, side_shown
-from emojudge.ranking.evidence import DECISIVE, MIN_PROMPTS
+from emojudge.ranking.evidence import DECISIVE, MIN_PROMPTS, too_few_prompts
 from emojudge.ranking.forecast import Forecast
 from emojudge.ranking.scored import MOST_CANDIDATES, scored_study
 from emojudge.ranking.standing import Difference, Standing, differences
@@ -186,8 +186,14 @@ def _missing(view: StudyView, standing: Standing) -> list[str]:
                 f"so far {listed}{more}"
             )
     prompts = standing.evidence.final.prompts if standing.evidence is not None else 0
-    if prompts < MIN_PROMPTS:
-        missing.append(f"nothing is decided before {MIN_PROMPTS} prompts; there are {prompts}")
+    stuck = too_few_prompts(len(view.prompts), judging.minimum_human_samples)
+    if prompts < MIN_PROMPTS and len(view.prompts) < MIN_PROMPTS and stuck is not None:
+        missing.append(stuck)
+    elif prompts < MIN_PROMPTS:
+        missing.append(
+            f"nothing is decided before {MIN_PROMPTS} prompts are rated and judged; {prompts} "
+            f"{'is' if prompts == 1 else 'are'}"
+        )
     if standing.groups:
         groups = " | ".join(", ".join(group) for group in standing.groups)
         missing.append(f"these groups were never rated together: {groups}")

@@ -17,7 +17,7 @@ from emojudge.pipeline.phases import Mark, phase_lines
 from emojudge.pipeline.state import CandidateProgress
 from emojudge.screens.base import StudyScreen
 from emojudge.screens.bindings import bindings_of
-from emojudge.text import human_bytes, human_seconds, short_names, visible_line
+from emojudge.text import counted, human_bytes, human_seconds, short_names, visible_line
 from emojudge.widgets.top_line import progress_bar
 
 _NOTHING = CandidateProgress(0, 0, 0)
@@ -187,6 +187,9 @@ class CandidatesScreen(StudyScreen):
                     (" rates now, responses are made as you go", "$quiet"),
                 )
             )
+            prompts = counted(len(discovery.prompts), "prompt")
+            fewer = f"{prompts}; performance_config.max_prompts takes fewer"
+            lines.append(Content.styled(fewer, "$quiet"))
         return Content("\n").join(lines)
 
     def action_start(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from emojudge.actions import shown_key
 from emojudge.pipeline.desk import Desk
+from emojudge.ranking.evidence import too_few_prompts
 
 
 def why_nothing(desk: Desk, keymap: Mapping[str, str]) -> str:
@@ -26,7 +27,10 @@ def why_nothing(desk: Desk, keymap: Mapping[str, str]) -> str:
             "You have voted on a pair of every prompt. "
             f"{shown_key('rate.to_scores', keymap)} goes back to scores."
         )
+    minimum = study.config.judging_config.minimum_human_samples
+    few = too_few_prompts(len(study.discovery.prompts), minimum) if study.discovered else None
     return (
         f"You have rated every prompt of this study. {shown_key('app.results', keymap)} shows the "
         f"results; {shown_key('rate.to_pairs', keymap)} votes on pairs, quickly."
+        + (f" No verdict comes of that: {few}." if few is not None else "")
     )

@@ -103,10 +103,13 @@ class RateScreen(StudyScreen):
             ("", f"{what}{done}/{session.total} {progress_bar(done, session.total)}"),
         )
         latest = self.desk.insights.latest
+        own = [one for one in session.rated() if one.skipped is None]
+        self._agreement.shown_items = len(own)
         if latest is not None:
             self._agreement.agreement = latest.agreement
-            again = sum(one.repeat_of is not None for one in session.rated())
-            self._agreement.shown_items = latest.agreement.items + again
+            again = sum(one.repeat_of is not None for one in own)
+            if latest.agreement.share is not None:
+                self._agreement.shown_items = latest.agreement.items + again
             ahead = ahead_line(latest.standing) if latest.standing is not None else ""
             if ahead and not session.pairwise:
                 self.top.parts += (("", ahead),)

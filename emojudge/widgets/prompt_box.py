@@ -32,6 +32,7 @@ class PromptBox(VerticalScroll, can_focus=False):
         """``key`` is what gives it more room, as it is printed."""
         super().__init__()
         self._key = key
+        self._turns = 0
         self._text = Static("", markup=False)
         self._said = Static("", classes="said", markup=False)
 
@@ -66,7 +67,8 @@ class PromptBox(VerticalScroll, can_focus=False):
         self.call_after_refresh(self._settle)
 
     def _settle(self) -> None:
-        self.scroll_end(animate=False)
+        # What is to be answered stands at the end of a conversation, and begins a single text.
+        (self.scroll_end if self._turns > 1 else self.scroll_home)(animate=False)
         self.call_after_refresh(self._say_hidden)
 
     def _say_hidden(self) -> None:
@@ -84,6 +86,7 @@ class PromptBox(VerticalScroll, can_focus=False):
     def show(self, prompt: Prompt) -> None:
         """Show a prompt; a single turn needs no speaker."""
         self.border_title = Content(visible_line(prompt.category)).markup
+        self._turns = len(prompt.messages)
         if len(prompt.messages) == 1:
             self._text.update(Content(visible(prompt.messages[0].content)))
             self.call_after_refresh(self._settle)

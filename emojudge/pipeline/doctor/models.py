@@ -14,6 +14,7 @@ from emojudge.pipeline.encoders import bundled_encoder, encoder_name
 from emojudge.pipeline.judges_found import check_judges
 from emojudge.pipeline.setup import find_demo_model
 from emojudge.prompts import load_prompts
+from emojudge.ranking.evidence import too_few_prompts
 from emojudge.text import counted, human_bytes
 
 DEMO_EXTRA = "pip install 'emojudge[demo]'"
@@ -102,7 +103,16 @@ def prompts(loaded: LoadedConfig) -> Finding:
         found = load_prompts(file)
     except EmojudgeError as problem:
         return failure("prompts", str(problem), f"edit evaluation_prompts in {loaded.file}")
-    return well("prompts", f"{counted(len(found), 'prompt')}, {file}")
+    config = loaded.config
+    most = config.performance_config.max_prompts
+    count = len(found) if most is None else min(most, len(found))
+    text = f"{counted(len(found), 'prompt')}, {file}"
+    text += f"; max_prompts takes {count}" if count < len(found) else ""
+    few = too_few_prompts(count, config.judging_config.minimum_human_samples)
+    if few is not None:
+        said, _, mend = few.partition(": ")
+        return warning("prompts", f"{text}; {said}", mend)
+    return well("prompts", text)
 
 
 def judges(loaded: LoadedConfig) -> Finding:

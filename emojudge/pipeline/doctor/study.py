@@ -25,11 +25,12 @@ def stored(loaded: LoadedConfig) -> Finding:
         store = StudyStore(folder)
     except EmojudgeError as problem:
         return failure("study", str(problem), "install a newer emojudge, or restore a backup")
-    raters = len({one.rater for one in store.all(RATED)})
+    rated = [one for one in store.all(RATED) if one.skipped is None]
+    raters = len({one.rater for one in rated})
     people = "1 person" if raters == 1 else f"{raters} people"
     text = (
         f"{counted(len(store.all(RESPONSES)), 'response')}, "
-        f"{counted(len(store.all(RATED)), 'rated item')} by {people}"
+        f"{counted(len(rated), 'rated item')} by {people}"
         if raters
         else f"{counted(len(store.all(RESPONSES)), 'response')}, nobody has rated yet"
     )
