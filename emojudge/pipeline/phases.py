@@ -68,8 +68,6 @@ def _ai_judge(status: Status) -> PhaseLine:
         return PhaseLine(Phase.AI_JUDGE, Mark.DONE, judged)
     words = f"{done / total:.0%} generated, {judged}" if total else judged
     left = [one.seconds_left for one in progress if one.seconds_left]
-    if status.running and total and done >= total:
-        words += f"; {status.activity}"
     if status.running and left:
         # Models that share the machine end about together.
         words += f", about {human_seconds(max(left))} of generating left"
