@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,13 @@ SCREEN_OF_PHASE = {
     "deploy": "deploy",
     "full": "candidates",
 }
+
+
+def own_command() -> str:
+    """How a shell starts this program: by its name where that is found, else by its path."""
+    if shutil.which("emojudge") is not None:
+        return "emojudge"
+    return shlex.quote(str(Path(sys.argv[0]).absolute()))
 
 
 def require_terminal() -> None:
@@ -94,4 +103,4 @@ def open_workstation(
         sys.exit(app.return_code)
     for study in opened:
         folder = study.loaded.file.parent
-        say(f"Everything is stored in {folder}; `emojudge` there goes on where you left.")
+        say(f"Everything is stored in {folder}; `{own_command()}` there goes on where you left.")

@@ -15,6 +15,7 @@ from emojudge import paths
 from emojudge.actions import PAIRS, RATE, SCORES, check_keymap, footer_entries
 from emojudge.app import EmojudgeApp
 from emojudge.errors import ConfigError
+from emojudge.opening import own_command
 from emojudge.pipeline.phases import Mark, phase_lines
 from emojudge.pipeline.rating import RaterSession
 from emojudge.pipeline.state import Status
@@ -474,3 +475,13 @@ async def test_a_config_that_cannot_be_read_ends_the_app_with_its_reason(tmp_pat
     assert "oh no" in str(app.problem)
     assert app.return_code == ConfigError("").exit_code
     assert json.dumps(app.return_code) != "0"
+
+
+def test_what_goes_on_is_named_by_its_path_where_no_shell_finds_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/srv/my venv/bin/emojudge"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert own_command() == "'/srv/my venv/bin/emojudge'"
+    (tmp_path / "emojudge").touch(mode=0o755)
+    assert own_command() == "emojudge"

@@ -127,7 +127,7 @@ class ResultsScreen(StudyScreen):
                 return
             others = sum(file is not None for file in (written.comparisons, written.html))
             shown = self.desk.study.loaded.shown(written.report.parent)
-            self.notify(f"Wrote a report and {others} more files to {shown}.", markup=False)
+            self.notify(f"Wrote a report and {others} more files to {shown}/", markup=False)
 
         self.notify("Writing the report…", markup=False)
         self.run_worker(write(), group="report")
