@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import re
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
 
 from emojudge.domain import SPEAKERS, Item, Preference
 from emojudge.errors import EmojudgeError
@@ -23,6 +27,8 @@ from emojudge.ranking.agreement_text import agreement_parts
 from emojudge.ranking.verdict import ahead_line
 from emojudge.text import visible, visible_line
 
+_MARK = "| "
+_NARROWEST = 20
 _POLL_SECONDS = 0.1
 _AGREEMENT_SECONDS = 10.0
 _HELP = """\
@@ -47,9 +53,22 @@ _VOTES = {"[": Preference.LEFT, "]": Preference.RIGHT, "=": Preference.TIE}
 Say = Callable[[str], object]
 
 
-def _quoted(text: str) -> str:
-    """Behind a mark on every line, so that no text looks like what emojudge says."""
-    return "\n".join(f"| {line}" for line in text.split("\n"))
+def _quoted(text: str, columns: int | None) -> str:
+    """Behind a mark on every line, so that no text looks like what emojudge says.
+
+    ``columns`` are the terminal's, where lines break between words; None breaks none.
+    """
+    lines = text.split("\n")
+    if columns is not None:
+        width = max(_NARROWEST, columns - len(_MARK))
+        console = Console(width=width, file=io.StringIO())
+        lines = [part.plain.rstrip() for line in lines for part in Text(line).wrap(console, width)]
+    return "\n".join(f"{_MARK}{line}" for line in lines)
+
+
+def _no_terminal() -> int | None:
+    """Lines of any length, as a pipe takes them."""
+    return None
 
 
 class WrongLine(EmojudgeError):
@@ -78,11 +97,18 @@ async def lines_of(stream: TextIO) -> AsyncIterator[str]:
 class PlainRating:
     """One rater's session as lines in and lines out."""
 
-    def __init__(self, desk: Desk, say: Say, break_minutes: int = 0) -> None:
-        """``break_minutes`` as in the settings."""
+    def __init__(
+        self,
+        desk: Desk,
+        say: Say,
+        break_minutes: int = 0,
+        columns: Callable[[], int | None] = _no_terminal,
+    ) -> None:
+        """``break_minutes`` as in the settings, ``columns`` of the terminal that is written to."""
         self._desk = desk
         self._break_minutes = break_minutes
         self._say = say
+        self._columns = columns
         self._item: Item | None = None
 
     async def run(self, lines: AsyncIterator[str]) -> None:
@@ -155,12 +181,12 @@ class PlainRating:
             several = len(session.prompt.messages) > 1
             for turn in session.prompt.messages:
                 who = f"{SPEAKERS[turn.role]}: " if several else ""
-                self._say(_quoted(f"{who}{visible(turn.content)}"))
+                self._say(_quoted(f"{who}{visible(turn.content)}", self._columns()))
         for index, state in enumerate(self._desk.panes()):
             if only in (None, index):
                 self._say("")
                 self._say(f"{LETTERS[index]}:")
-                self._say(_quoted(state.text.text.strip() or "(no text)"))
+                self._say(_quoted(state.text.text.strip() or "(no text)", self._columns()))
                 names = session.named_in(item.responses[index])
                 if names:
                     self._say(f"({LETTERS[index]} names {visible_line(', '.join(names))})")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from rich.cells import cell_len
+
 from emojudge.domain import Preference, RatedItem
 from emojudge.pipeline.study import Study
+from emojudge.plain import _quoted
 from emojudge.store.tables import DRAFTS, PAIR_VOTES, RATED
 from tests.studies import judged_study
 from tests.test_cli import PROGRAM
@@ -119,3 +122,12 @@ async def test_a_dumb_terminal_is_pointed_to_plain(tmp_path: Path) -> None:
         timeout=60,
     )
     assert "emojudge rate --plain" in " ".join(done.stdout.split())
+
+
+def test_a_text_breaks_between_words_and_every_line_has_its_mark() -> None:
+    said = _quoted("I would rather\nlisten than fix it: 日本語日本語日本語日本語 item 2 of 3:", 24)
+    lines = said.split("\n")
+    assert all(line.startswith("| ") and cell_len(line) <= 24 for line in lines)
+    assert lines[:3] == ["| I would rather", "| listen than fix it:", "| 日本語日本語日本語日本"]
+    assert _quoted("one\n\n  two", 24) == "| one\n| \n|   two"
+    assert _quoted("a b " * 50, None).count("\n") == 0

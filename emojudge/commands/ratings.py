@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from emojudge.pipeline.study import Study
 from emojudge.say import say
 from emojudge.settings import load_settings, rater_name
 from emojudge.text import counted, visible
+
+
+def _columns() -> int | None:
+    """How wide the terminal is now; None where nobody looks at one."""
+    return os.get_terminal_size(1).columns if sys.stdout.isatty() else None
 
 
 def rate_plainly(loaded: LoadedConfig, rater: str | None) -> None:
@@ -37,7 +43,7 @@ def rate_plainly(loaded: LoadedConfig, rater: str | None) -> None:
         # A pipe's other end reads each line when it is said.
         say_line = functools.partial(print, flush=True)
         run_until_signalled(
-            PlainRating(desk, say_line, settings.break_minutes).run(lines_of(sys.stdin))
+            PlainRating(desk, say_line, settings.break_minutes, _columns).run(lines_of(sys.stdin))
         )
     finally:
         study.close()

@@ -66,11 +66,10 @@ def _ai_judge(status: Status) -> PhaseLine:
     complete = bool(total) and done >= total and status.judged >= status.to_judge
     if complete and not status.running:
         return PhaseLine(Phase.AI_JUDGE, Mark.DONE, judged)
-    words = f"{done / total:.0%} generated, {judged}" if total else judged
     left = [one.seconds_left for one in progress if one.seconds_left]
-    if status.running and left:
-        # Models that share the machine end about together.
-        words += f", about {human_seconds(max(left))} of generating left"
+    # Models that share the machine end about together.
+    ahead = f" ({human_seconds(max(left))} left)" if status.running and left else ""
+    words = f"{done / total:.0%} generated{ahead}, {judged}" if total else judged
     return PhaseLine(Phase.AI_JUDGE, Mark.GOING if status.running else Mark.AHEAD, words)
 
 
