@@ -396,6 +396,18 @@ async def test_candidates_shows_every_phase_of_a_finished_study(tmp_path: Path) 
     app.desk.study.close()
 
 
+async def test_a_core_that_is_not_whole_is_no_phase_done(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path)
+    app = make_app(Study(study.loaded))
+    app.desk.replacer.adopt(study.discovery.candidates[0].path, "tiny-F16")
+    assert app.desk.core_in_words == "generation 1: tiny-F16"
+    (app.desk.replacer.layout.root / "current" / "core.gguf").unlink()
+    assert app.desk.core_in_words.startswith("! Generation 1 is not whole")
+    lines = phase_lines(Status(), study.discovery, None, app.desk.core_in_words)
+    assert lines[-1].mark is Mark.GOING
+    app.desk.study.close()
+
+
 async def test_malformed_models_are_named_and_keys_answered_meanwhile(tmp_path: Path) -> None:
     loaded = write_study(tmp_path, prompts=situations(2))
     for number, (gguf, _) in enumerate(MALFORMED):

@@ -67,6 +67,8 @@ class Desk:
         layout = self.replacer.layout
         try:
             current, lost = layout.current_generation(), layout.lost()
+            if current is not None:
+                current.require_whole()
         except DeployError as problem:
             return f"! {problem}"
         if lost is not None:

@@ -54,8 +54,15 @@ def phase_lines(
         if insight is None
         else _human_judge(insight.view),
         _rank(insight),
-        PhaseLine(Phase.DEPLOY, Mark.DONE if core else Mark.AHEAD, core or "no core yet"),
+        _deploy(core),
     )
+
+
+def _deploy(core: str) -> PhaseLine:
+    """What is wrong with a core begins with ``!``."""
+    if not core:
+        return PhaseLine(Phase.DEPLOY, Mark.AHEAD, "no core yet")
+    return PhaseLine(Phase.DEPLOY, Mark.GOING if core.startswith("!") else Mark.DONE, core)
 
 
 def _ai_judge(status: Status) -> PhaseLine:
