@@ -19,7 +19,7 @@ from emojudge.pipeline.results import SECTION_SOURCES, build_sections
 from emojudge.pipeline.study import Study
 from emojudge.report.html import render_html
 from emojudge.sections import ReportKey, Section, Sentence
-from emojudge.store.tables import FAILURES, RESPONSES
+from emojudge.store.tables import FAILURES, JUDGEMENTS, RESPONSES
 from tests.fakes.scripted_worker import HOSTILE
 from tests.studies import PROMPTS, SCRIPTED, judged_study, write_study
 from tests.test_rating import rate
@@ -65,10 +65,23 @@ async def test_the_estimate_counts_what_the_run_then_generates(tmp_path: Path) -
     generated = len(list(study.store.all(RESPONSES)))
     assert (before.cells, before.again) == (generated - before.again, len(PROMPTS))
     assert f"and {before.again} of the baseline once more" in str(before)
+    assert study.state.status.judged == study.judged_prompts() == len(PROMPTS)
     after = estimate_generation(study)
     assert (after.cells, after.again) == (0, 0)
     assert "nothing to generate" in str(after)
     study.close()
+
+
+async def test_a_prompt_is_judged_when_every_judge_has_said_all(tmp_path: Path) -> None:
+    study = await judged_study(tmp_path)
+    assert study.judged_prompts() == len(PROMPTS)
+    again = Study(study.loaded)
+    again.lead()
+    mine = next(iter(again.store.all(JUDGEMENTS)))
+    again.lead().remove(JUDGEMENTS, [mine.id])
+    again.changed(mine.prompt_id)
+    assert again.judged_prompts() == len(PROMPTS) - 1
+    again.close()
 
 
 async def test_candidates_get_the_same_seed_and_samples_differ(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emojudge.config import JudgeConfig
@@ -388,13 +388,17 @@ class StoredStudy:
             owing: set[str] = set()
             # Also of judges that are not asked any more: what they once said can be seen.
             members = self.ensemble.emotional_judge.members
+            # What the baseline says once more is measured for the noise floor, not for a score.
+            once = replace(group, again=())
             for judge in (*self.model_judge.judges, *self._metrics, *members):
                 ids = judge.ids(group)
+                scored = ids if not group.again else judge.ids(once)
                 for judgement_id in ids:
                     one = self.store.get(JUDGEMENTS, judgement_id)
                     if one is None:
                         missing.append(judgement_id)
-                        if self.store.get(UNANSWERED, judgement_id) is None:
+                        unanswered = self.store.get(UNANSWERED, judgement_id) is not None
+                        if judgement_id in scored and not unanswered:
                             owing.add(judge.name)
                     else:
                         (again if one.response_id in repeated else own).append(one)
