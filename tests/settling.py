@@ -36,7 +36,8 @@ async def settle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
 
 
 def _is_settled(app: App[Any]) -> bool:
-    if not app.screen_stack:
+    # An app that was left lays nothing out any more.
+    if app._exit or not app.screen_stack:
         return True
     screen = app.screen
     return not (

@@ -133,7 +133,7 @@ async def test_a_study_is_discovered_and_judged_from_the_candidates_screen(
         await pilot.press("s")
         await until(pilot, lambda: study.state.status.judged == 3)
         await until(pilot, lambda: "6/6" in screen_text(app))
-        assert "ai-judge is complete" in study.state.status.activity
+        await until(pilot, lambda: "ai-judge is complete" in study.state.status.activity)
     study.close()
 
 
@@ -277,7 +277,7 @@ async def test_every_action_of_the_table_exists_on_its_screen(tmp_path: Path) ->
                     assert callable(getattr(app.screen, method))
                     assert bound[action.id].tooltip == action.tooltip
         palette = {command.title for command in app.get_system_commands(app.screen)}
-        assert "Make the chosen candidate the core" in palette
+        assert "promote: Make the chosen candidate the core" in palette
     app.desk.study.close()
 
 
