@@ -20,7 +20,7 @@ from emojudge.processors import usable_cores
 from emojudge.text import counted, human_bytes
 
 TESTED_PYTHONS = ((3, 11), (3, 12), (3, 13))
-"""Of the last two all but what needs torch; see docs/install.md."""
+"""Of the last two all but real models and terminals; see docs/install.md."""
 _LITTLE_DISK = 1_000_000_000
 _RESERVE = 64_000_000
 _NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs")
