@@ -63,9 +63,9 @@ def crowded(folder: Path) -> None:
     """Generations that nothing keeps any more, which the next promotion clears away."""
     prepared(folder)
     core = replacer(folder, auto_backup=False, keep_backups=9)
-    core.backup("kept for now")
+    kept = core.backup("kept for now")
     promote(store(folder), folder / "Q4.gguf")
-    shutil.rmtree(next((folder / "backups").glob("backup_*")))
+    shutil.rmtree(folder / "backups" / kept.backup_id)
 
 
 @functools.cache
