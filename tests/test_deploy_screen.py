@@ -189,3 +189,13 @@ async def test_copying_shows_how_far_it_is(tmp_path: Path) -> None:
         text = screen_text(app)
         assert "copying and hashing ▓▓▓" in text
         assert "1.5 MB of 3.0 MB" in text or "2 MB of 3 MB" in text
+
+
+async def test_what_shows_through_a_dialog_is_read_after_the_dialog_was_painted_anew(
+    tmp_path: Path,
+) -> None:
+    async with deploy_screen(tmp_path) as (app, pilot):
+        await pilot.press("p")
+        assert isinstance(app.screen, TypedWordDialog)
+        app.screen.refresh()
+        assert "✓ structure" in screen_text(app)

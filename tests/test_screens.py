@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual._context import visible_screen_stack
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
@@ -56,6 +57,8 @@ async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
 
 
 def screen_text(app: App[Any]) -> str:
+    # Textual renders what shows through a dialog only for who names the screens behind it.
+    visible_screen_stack.set(app._background_screens)
     return "\n".join(
         "".join(segment.text for segment in strip)
         for strip in app.screen._compositor.render_strips()
